@@ -1,0 +1,36 @@
+# Everything a developer runs. `make check` before a commit, `make test` before a push.
+.DEFAULT_GOAL := help
+.PHONY: help check test fmt lock clean
+
+BIN := .venv/bin
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+.venv/.complete: requirements/dev.txt pyproject.toml .ci/bootstrap
+	@sh .ci/bootstrap
+
+check: .venv/.complete ## Format, lint, types, import layers and fast tests, in well under a minute.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q tests/unit tests/contract
+
+test: .venv/.complete ## Everything, with real servers that it starts by itself.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest
+
+fmt: .venv/.complete ## Format the code and mend what the linter can.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: .venv/.complete ## Compile the hashed requirements files anew from pyproject.toml.
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/production.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra stack --group dev -c requirements/production.txt -o requirements/dev.txt
+
+clean: ## Remove what was built; caches of downloads stay.
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,12 @@
+"""The ``sink`` command: one file a command, each building what it needs from the settings."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def sink() -> None:
+    """Kafka market topics into TimescaleDB hypertables: at-least-once delivery, exactly-once data."""

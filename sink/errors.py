@@ -1,0 +1,41 @@
+"""The error tree: every failure a user can meet, with the exit code that names its kind."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SinkError(Exception):
+    """The sink failed."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class ConfigError(SinkError):
+    """A setting or argument is wrong; nothing was started."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class TransientError(SinkError):
+    """A service cannot be reached or is busy; the same call may succeed later."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class DefinitionError(SinkError):
+    """Something the sink builds on (table, topic, grant, schema, server version) is missing or not as it must be."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class BadMessage(SinkError):
+    """A message cannot become a row; it belongs in quarantine."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        """Short stable word of the kind of fault, for example ``framing`` or ``decimal_range``."""
