@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sink.db import models
+from sink.db.hypertables import hypertable_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +18,43 @@ class Dataset:
     model: type[models.Base]
     record: str
     """Full name of the Avro record, for example ``market.Trade``."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that a message fills, in the model's order."""
+        return tuple(column.name for column in models.contract_columns(self.model))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Contract columns that may not be null."""
+        return tuple(column.name for column in models.contract_columns(self.model) if not column.nullable)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Contract columns that hold text."""
+        columns = models.contract_columns(self.model)
+        return tuple(column.name for column in columns if column.type.python_type is str)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Columns of the primary key, in the key's order."""
+        return tuple(column.name for column in models.table_of(self.model).primary_key)
+
+    @property
+    def time(self) -> str:
+        """The column that says when a row happened; the hypertable is partitioned by it."""
+        options = hypertable_of(models.table_of(self.model))
+        if options is None:
+            raise TypeError(f"{self.name}: a dataset's model must be a hypertable")
+        return options.time
+
+    @property
+    def retain(self) -> timedelta:
+        """How long the model says that rows are kept."""
+        options = hypertable_of(models.table_of(self.model))
+        if options is None:
+            raise TypeError(f"{self.name}: a dataset's model must be a hypertable")
+        return options.retain
 
 
 DATASETS: dict[str, Dataset] = {

@@ -26,6 +26,10 @@ class TransientError(SinkError):
     exit_code: ClassVar[int] = 3
 
 
+class OversizeError(TransientError):
+    """The database refused the amount of work in one statement; half as much may pass."""
+
+
 class DefinitionError(SinkError):
     """Something the sink builds on (table, topic, grant, schema, server version) is missing or not as it must be."""
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Column,
     DateTime,
     Identity,
     Index,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Numeric,
+    Table,
     Text,
     func,
     text,
@@ -54,6 +56,10 @@ class Row:
     observed_at: Mapped[Timestamp] = mapped_column(server_default=func.clock_timestamp(), sort_order=101)
     source_partition: Mapped[int] = mapped_column(Integer, server_default=text("-1"), sort_order=102)
     source_offset: Mapped[Big] = mapped_column(server_default=text("-1"), sort_order=103)
+
+
+LINEAGE = ("observed_at", "source_offset", "source_partition")
+"""The order tuple of the newest-wins condition: a row is only replaced by a greater one."""
 
 
 def symbol_check() -> CheckConstraint:
@@ -235,3 +241,16 @@ class Retention(Base):
 
     table_name: Mapped[String] = mapped_column(primary_key=True)
     drop_after: Mapped[timedelta]
+
+
+def table_of(model: type[Base]) -> Table:
+    """Give the table of a model."""
+    table = model.__table__
+    if not isinstance(table, Table):
+        raise TypeError(f"{model.__name__} is not mapped to a table")
+    return table
+
+
+def contract_columns(model: type[Base]) -> tuple[Column[Any], ...]:
+    """Give the columns that a message or payload fills, in the model's order."""
+    return tuple(column for column in table_of(model).columns if column.name not in (*LINEAGE, "created_at"))

@@ -1,0 +1,164 @@
+"""Collects decoded messages into the batch that is flushed next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sink.assignment import Assignment, State
+from sink.batch import Batch, Clock, Decoded, Messages, joined
+from sink.breaker import Breaker
+from sink.errors import DefinitionError
+from sink.ledger import Claim
+
+
+class Decoder(Protocol):
+    """Turns messages into columns; raises TransientError where it must be asked again (registry away)."""
+
+    def decode(self, messages: Messages) -> Decoded:
+        """Decode every message, or name it as bad."""
+
+
+@dataclass(slots=True)
+class Load:
+    """A batch with the claims under which it was collected."""
+
+    batch: Batch
+    claims: dict[int, Claim] = field(default_factory=dict)
+    since: float = 0.0
+    """When its first message came, on the monotonic clock."""
+    tries: int = 0
+
+
+class Collector:
+    """Holds the batch that is being filled, and messages that could not be decoded yet."""
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        order: Clock,
+        decoder: Decoder,
+        breaker: Breaker,
+        assignment: Assignment,
+        clock: Callable[[], float],
+    ) -> None:
+        self.unknown_fields = 0
+        self._topic = topic
+        self._order = order
+        self._decoder = decoder
+        self._breaker = breaker
+        self._assignment = assignment
+        self._clock = clock
+        self._filling = Load(Batch(topic, clock=order))
+        self._undecoded: tuple[Messages, Mapping[int, int]] | None = None
+
+    @property
+    def count(self) -> int:
+        """Messages collected."""
+        return self._filling.batch.count
+
+    @property
+    def size(self) -> int:
+        """Bytes collected."""
+        return self._filling.batch.size
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is to be flushed."""
+        return not self._filling.batch
+
+    @property
+    def stuck(self) -> bool:
+        """Whether messages wait to be decoded; nothing may be collected behind them."""
+        return self._undecoded is not None
+
+    @property
+    def age(self) -> float:
+        """Seconds since the first message came, 0 while there is none."""
+        return 0.0 if self.empty else self._clock() - self._filling.since
+
+    def take(self, messages: Messages, epochs: Mapping[int, int]) -> None:
+        """Decode and add messages; raises TransientError (they are kept, see :meth:`retry`) and DefinitionError."""
+        wanted = self._wanted(messages)
+        if not len(wanted):
+            return
+        if self._undecoded is not None:
+            # behind messages that wait nothing may be left out: its offsets would pass unseen
+            wanted = joined(self._undecoded[0], wanted)
+            epochs = {**self._undecoded[1], **epochs}
+        self._undecoded = (wanted, epochs)
+        self.retry()
+
+    def retry(self) -> None:
+        """Decode what could not be decoded before."""
+        if self._undecoded is None:
+            return
+        messages, epochs = self._undecoded
+        decoded = self._decoder.decode(messages)
+        self._undecoded = None
+        self.unknown_fields += decoded.unknown_fields
+        good = decoded.schema_ids - {bad.schema_id for bad in decoded.bad}
+        sentence = self._breaker.observe(len(messages), decoded.bad, frozenset(good))
+        if sentence is not None:
+            raise DefinitionError(
+                f"{self._topic}: {sentence}. The sink stopped before quarantining more: mend the producer, or raise"
+                " SINK_BREAKER__SHARE, SINK_BREAKER__RUN, and start it again"
+            )
+        self._add(messages, decoded, epochs)
+
+    def _add(self, messages: Messages, decoded: Decoded, epochs: Mapping[int, int]) -> None:
+        self._begin()
+        partitions = set(messages.partitions)
+        bases = {number: self._assignment[number].next_offset for number in partitions}
+        self._filling.batch.add(messages, decoded, bases, epochs)
+        for number in partitions:
+            self._account(number)
+
+    def reach(self, number: int, offset: int) -> None:
+        """Account for offsets behind the last message: control records, compacted or aborted messages."""
+        partition = self._assignment.get(number)
+        if partition is None or partition.state is not State.READING or offset <= partition.next_offset or self.stuck:
+            return
+        self._begin()
+        self._filling.batch.advance(number, partition.next_offset, offset)
+        self._account(number)
+
+    def hand_over(self) -> Load:
+        """Give the batch away and begin a new one."""
+        load, self._filling = self._filling, Load(Batch(self._topic, clock=self._order))
+        return load
+
+    def part(self, partitions: Sequence[int]) -> Load:
+        """Give a copy of what is collected of these partitions."""
+        return Load(self._filling.batch.only(partitions), dict(self._filling.claims), self._filling.since)
+
+    def forget(self, partitions: Sequence[int]) -> None:
+        """Drop what is collected of these partitions."""
+        self._filling.batch.drop(partitions)
+        if self._undecoded is not None:
+            messages, epochs = self._undecoded
+            kept = [i for i, number in enumerate(messages.partitions) if number not in partitions]
+            self._undecoded = (messages.take(kept), epochs) if kept else None
+
+    def _begin(self) -> None:
+        if self.empty:
+            self._filling.since = self._clock()
+
+    def _account(self, number: int) -> None:
+        partition = self._assignment[number]
+        if partition.claim is None:
+            raise ValueError(f"partition {number} is read without a claim")
+        partition.next_offset = self._filling.batch.spans[number].end
+        self._filling.claims[number] = partition.claim
+
+    def _wanted(self, messages: Messages) -> Messages:
+        """Leave out what a partition delivers that is not (or no longer) read, or before its position."""
+        starts = {number: self._assignment[number].next_offset for number in self._assignment.in_state(State.READING)}
+        kept = [
+            index
+            for index, (number, offset) in enumerate(zip(messages.partitions, messages.offsets, strict=True))
+            if number in starts and offset >= starts[number]
+        ]
+        return messages if len(kept) == len(messages) else messages.take(kept)

@@ -1,0 +1,277 @@
+"""One Batch becomes durable in one transaction together with its new positions; claims take partitions likewise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import psycopg
+
+from sink import ledger, rows
+from sink.batch import Batch
+from sink.datasets import Dataset
+from sink.db.sqlstates import Fault, fault_of
+from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
+from sink.ledger import Claim, Entry, Kind, Locked, Source, Start
+from sink.write import RowWriter, Written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What bounds a transaction, in seconds, and how far ahead of the database's clock a time may lie."""
+
+    lock_timeout: float = 10
+    statement_timeout: float = 60
+    idle_timeout: float = 30
+    future_tolerance: timedelta = timedelta(days=1)
+
+
+@dataclass(slots=True, kw_only=True)
+class Flushed:
+    """What a flush did: partitions made durable, and those that were no longer ours or stand elsewhere."""
+
+    durable: dict[int, int] = field(default_factory=dict)
+    """Partition to its new next offset."""
+    fenced: dict[int, str] = field(default_factory=dict)
+    """Partition to the owner that holds it now."""
+    moved: dict[int, int] = field(default_factory=dict)
+    """Partition to the next offset that stands in the database."""
+    entries: list[Entry] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Quarantined messages by reason."""
+
+
+class UnlistedError(SinkError):
+    """The database answered with an error that the sink has no rule for."""
+
+
+class Flusher:
+    """Owns the writing connection of one dataset; every method is one transaction or nothing.
+
+    Runs on the writer thread alone. A lost connection raises TransientError and the next call opens a new one, so that
+    a flush whose COMMIT was not answered is simply run again: the locking read then finds the end position (it was
+    applied) or the base (it was not).
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset: Dataset,
+        source: Source,
+        owner: str,
+        connect: Callable[[], psycopg.Connection],
+        limits: Limits | None = None,
+    ) -> None:
+        self._dataset = dataset
+        self._source = source
+        self._owner = owner
+        self._connect = connect
+        self._limits = limits or Limits()
+        self._writer = RowWriter(dataset)
+        self._connection: psycopg.Connection | None = None
+
+    def flush(
+        self, batch: Batch, claims: Mapping[int, Claim], *, kind: Kind = "flush", replay_id: str | None = None
+    ) -> Flushed:
+        """Make a batch durable for the partitions that are still ours.
+
+        Raises TransientError (run it again), OversizeError (run its halves), DefinitionError or UnlistedError (halt).
+        """
+        done = Flushed()
+        with self._transaction() as cursor:
+            now, locked = ledger.lock(cursor, self._source, list(batch.spans))
+            starts = self._judge(batch, claims, locked, done)
+            if starts:
+                self._write(cursor, batch, claims, starts, now, done)
+                ledger.record(
+                    cursor,
+                    self._source,
+                    done.entries,
+                    kind=kind,
+                    owner=self._owner,
+                    schema_ids=batch.schema_ids,
+                    replay_id=replay_id,
+                )
+                ledger.advance(cursor, self._source, done.entries)
+        done.durable |= {entry.partition: entry.to_offset for entry in done.entries}
+        return done
+
+    def claim(self, start: Start, token: UUID) -> Claim:
+        """Take a partition for this owner; waits for the flush of its present one."""
+        with self._transaction() as cursor:
+            return ledger.claim(cursor, self._source, start, token=token, owner=self._owner)
+
+    def recognise(self, cluster_id: str, group_id: str) -> None:
+        """Refuse to go on where the positions belong to another Kafka cluster."""
+        with self._transaction() as cursor:
+            ledger.recognise(cursor, self._source.sink_id, cluster_id, group_id)
+
+    def positions(self) -> dict[int, Locked]:
+        """Read where every partition stands, without locking."""
+        with self._transaction() as cursor:
+            return ledger.positions(cursor, self._source)
+
+    def skip(self, claim: Claim, to_offset: int) -> Flushed:
+        """Record that [claim.start, to_offset) is gone from Kafka's log and move on behind it."""
+        done = Flushed()
+        with self._transaction() as cursor:
+            _, locked = ledger.lock(cursor, self._source, [claim.partition])
+            if locked[claim.partition].token != claim.token:
+                done.fenced[claim.partition] = locked[claim.partition].owner
+                return done
+            entry = Entry(partition=claim.partition, from_offset=claim.start, to_offset=to_offset, claim=claim)
+            ledger.record(cursor, self._source, [entry], kind="gap", owner=self._owner)
+            ledger.advance(cursor, self._source, [entry])
+        done.durable[claim.partition] = to_offset
+        return done
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _judge(
+        self, batch: Batch, claims: Mapping[int, Claim], locked: Mapping[int, Locked], done: Flushed
+    ) -> dict[int, int]:
+        """Say for each partition from which offset on its rows are written; the others are fenced or moved."""
+        starts: dict[int, int] = {}
+        for partition, span in batch.spans.items():
+            row = locked.get(partition)
+            if row is None or row.token != claims[partition].token:
+                done.fenced[partition] = row.owner if row else ""
+            elif not span.base <= row.next_offset <= span.end:
+                done.moved[partition] = row.next_offset
+            elif row.next_offset == span.end:
+                done.durable[partition] = span.end  # this very flush was applied before, its answer got lost
+            else:
+                starts[partition] = row.next_offset
+        return starts
+
+    def _write(
+        self,
+        cursor: psycopg.Cursor,
+        batch: Batch,
+        claims: Mapping[int, Claim],
+        starts: Mapping[int, int],
+        now: datetime,
+        done: Flushed,
+    ) -> None:
+        """Write rows and quarantine of the accepted stretches, and make their ledger entries."""
+        rejected = [row for row in batch.undecodable() if row.offset >= starts.get(row.partition, row.offset + 1)]
+        written, good = Written(), Counter[int]()
+        late: Mapping[int, int] = {}
+        times: Mapping[int, tuple[datetime, datetime]] = {}
+        frame = batch.frame()
+        if frame is not None:
+            latest = now + self._limits.future_tolerance
+            checked = rows.check(rows.not_yet_durable(frame, starts), self._dataset, latest=latest)
+            written = self._writer.write(cursor, rows.newest(checked.good, self._dataset))
+            rejected += [batch.reject(chunk, bad) for chunk, bad in (*checked.bad, *written.refused)]
+            good.update(rows.count_by_partition(checked.good))
+            late = rows.count_late(checked.good, self._dataset, before=now - self._dataset.retain)
+            times = rows.event_times(checked.good, self._dataset)
+        ledger.quarantine(cursor, self._source.sink_id, self._source.topic, rejected)
+        done.reasons.update(row.reason for row in rejected)
+        quarantined = Counter(row.partition for row in rejected)
+        messages = batch.messages_from(starts)
+        for partition, start in starts.items():
+            first, last = times.get(partition, (None, None))
+            done.entries.append(
+                Entry(
+                    partition=partition,
+                    from_offset=start,
+                    to_offset=batch.spans[partition].end,
+                    claim=claims[partition],
+                    leader_epoch=batch.spans[partition].leader_epoch,
+                    messages=messages[partition],
+                    rows_written=written.changed[partition],
+                    rows_not_newer=written.accepted[partition] - written.changed[partition],
+                    # what is neither written nor refused gave way to a newer version in this very batch
+                    rows_deduplicated=messages[partition] - written.accepted[partition] - quarantined[partition],
+                    late=late.get(partition, 0),
+                    quarantined=quarantined[partition],
+                    first_event_at=first,
+                    last_event_at=last,
+                )
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Cursor]:
+        """Run one transaction; after it, it is durable, or an error says that it may not be."""
+        try:
+            connection = self._open()
+            with connection.cursor() as cursor:
+                cursor.execute("BEGIN")
+                cursor.execute(_LOCAL_SETTINGS, self._local_settings())
+                yield cursor
+                if connection.info.transaction_status is not psycopg.pq.TransactionStatus.INTRANS:
+                    raise TransientError("the transaction broke before its COMMIT")
+                cursor.execute("COMMIT")
+                # a transaction in which an error was swallowed answers COMMIT with ROLLBACK, and raises nothing
+                if cursor.statusmessage != "COMMIT":
+                    raise TransientError(f"the database answered COMMIT with {cursor.statusmessage}")
+        except BaseException as error:
+            self._abandon()
+            if isinstance(error, psycopg.Error):
+                raise _translated(error) from error
+            raise
+
+    def _open(self) -> psycopg.Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = self._connect()
+        return self._connection
+
+    def _abandon(self) -> None:
+        # After any error the connection's state is not known well enough; a new one costs milliseconds. Closing it
+        # ends the transaction on the server.
+        self.close()
+
+    def _local_settings(self) -> dict[str, str]:
+        limits = self._limits
+        return {
+            "lock": f"{int(limits.lock_timeout * 1000)}ms",
+            "statement": f"{int(limits.statement_timeout * 1000)}ms",
+            "idle": f"{int(limits.idle_timeout * 1000)}ms",
+        }
+
+
+# synchronous_commit is raised to at least 'on' and never lowered from 'remote_apply'
+_LOCAL_SETTINGS = """
+SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+           WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true),
+       set_config('lock_timeout', %(lock)s, true),
+       set_config('statement_timeout', %(statement)s, true),
+       set_config('idle_in_transaction_session_timeout', %(idle)s, true)
+"""
+
+
+def _translated(error: psycopg.Error) -> SinkError:
+    # without a server's answer (refused, timed out, cut off) libpq's own words are all there is; they hold no password
+    told = f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})" if error.sqlstate else str(error).strip()
+    fault = fault_of(error, written=frozenset())
+    if fault is Fault.TRANSIENT:
+        return TransientError(f"the database cannot take the batch now: {told}")
+    if fault is Fault.OVERSIZE:
+        return OversizeError(f"the database refused the size of the batch: {told}")
+    if fault is Fault.DEFINITION:
+        return DefinitionError(f"the database is not as the sink needs it: {told}. {_cure(error)}")
+    return UnlistedError(f"the database answered with an error that has no rule: {told}")
+
+
+def _cure(error: psycopg.Error) -> str:
+    match error.sqlstate:
+        case "42P01" | "42703" | "3F000":
+            return "Run 'sink migrate' (or 'alembic upgrade head') on this database"
+        case "42501":
+            return "Grant the writer its rights: run deploy/roles.sql on this database"
+        case "28P01" | "28000":
+            return "Correct user and password in DATABASE_URL"
+        case "3D000":
+            return "Create the database, then run 'sink migrate'"
+        case _:
+            return "Compare the table with docs/schema.md, then start the sink again"

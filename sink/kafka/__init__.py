@@ -1,0 +1,1 @@
+"""Kafka: the only reader of topics, and the administration of topics."""

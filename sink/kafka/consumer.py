@@ -1,0 +1,337 @@
+"""The only reader of topics: one consumer of one dataset's topic, giving columns of raw messages.
+
+One thread owns it. Nothing here commits by itself: offsets leave only through :meth:`TopicConsumer.commit_offsets`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+
+from sink.batch import Messages
+from sink.errors import DefinitionError, TransientError
+
+log = structlog.get_logger(__name__)
+
+MARK = "kafka-timescale-sink"
+"""Stands in the metadata of our commits: a lower commit without it is an operator's wish to rewind."""
+
+OWNED: dict[str, str | int | bool] = {
+    # the database decides where reading starts and what counts as done; neither librdkafka nor a default may
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "isolation.level": "read_committed",
+    "allow.auto.create.topics": False,
+    # tells how far behind control records a partition really is, in order with its messages
+    "enable.partition.eof": True,
+}
+DEFAULTS: dict[str, str | int | bool] = {
+    "check.crcs": True,
+    "socket.keepalive.enable": True,
+    "queued.max.messages.kbytes": 32 * 1024,
+    "queued.min.messages": 50_000,
+    "fetch.message.max.bytes": 4 * 1024 * 1024,
+    "fetch.max.bytes": 16 * 1024 * 1024,
+    "fetch.wait.max.ms": 100,
+}
+
+FaultKind = Literal["out_of_range", "topic_missing", "denied", "other"]
+_KINDS: dict[int, FaultKind] = {
+    KafkaError._AUTO_OFFSET_RESET: "out_of_range",  # noqa: SLF001 (librdkafka's own codes begin with an underscore)
+    KafkaError.OFFSET_OUT_OF_RANGE: "out_of_range",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "topic_missing",
+    KafkaError._UNKNOWN_TOPIC: "topic_missing",  # noqa: SLF001
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "denied",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "denied",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFault:
+    """Something Kafka says instead of messages; ``partition`` is None where it concerns the whole topic."""
+
+    kind: FaultKind
+    partition: int | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polled:
+    """What one poll gave: messages, the newest leader epoch by partition, ends of partitions reached, faults."""
+
+    messages: Messages
+    epochs: Mapping[int, int] = field(default_factory=dict)
+    reached: Mapping[int, int] = field(default_factory=dict)
+    faults: Sequence[LogFault] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The group's commit of a partition; ``marked`` where this package wrote it."""
+
+    offset: int
+    marked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which cluster and which topic: offsets mean nothing elsewhere."""
+
+    cluster_id: str
+    topic_id: str
+
+
+class Listener(Protocol):
+    """Who is told of the group's decisions, inside :meth:`TopicConsumer.poll`."""
+
+    def assigned(self, partitions: Sequence[int]) -> None:
+        """Hear that these partitions are ours; they are paused."""
+
+    def revoked(self, partitions: Sequence[int]) -> None:
+        """Hear that these partitions go to another member once this returns."""
+
+    def lost(self, partitions: Sequence[int]) -> None:
+        """Hear that these partitions already belong to another member."""
+
+
+class TopicConsumer:
+    """Reads one topic as a member of one consumer group."""
+
+    def __init__(self, *, options: Mapping[str, str], topic: str, group: str) -> None:
+        self.topic = topic
+        settings: dict[str, object] = {**DEFAULTS, **options, **OWNED, "group.id": group}
+        if settings.get("group.protocol") != "consumer":
+            settings.setdefault("partition.assignment.strategy", "cooperative-sticky")
+        settings |= {"error_cb": self._on_error, "on_commit": _on_commit}
+        self._consumer = Consumer(settings)
+        self._admin = AdminClient({name: value for name, value in options.items() if not name.startswith("group.")})
+        self._listener: Listener | None = None
+        self._listener_failed = False
+
+    def subscribe(self, listener: Listener) -> None:
+        """Join the group; the listener hears of partitions inside :meth:`poll`."""
+        self._listener = listener
+        self._consumer.subscribe(
+            [self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def poll(self, limit: int, wait: float) -> Polled:
+        """Give up to ``limit`` messages within ``wait`` seconds; rebalances happen in here.
+
+        Raises TransientError where messages may have been lost on the way to us: every position is then unknown and
+        all partitions must be claimed again.
+        """
+        try:
+            received = self._consumer.consume(limit, wait)
+        except KafkaException as error:
+            raise TransientError(f"reading {self.topic} broke off: {error}") from error
+        if self._listener_failed:
+            self._listener_failed = False
+            raise TransientError(f"a rebalance of {self.topic} broke off")
+        return self._sorted_out(received)
+
+    def _sorted_out(self, received: list[Message]) -> Polled:
+        errors = [message.error() for message in received]
+        if not any(errors):
+            return Polled(messages=_columns(self.topic, received), epochs=_epochs(received))
+        reached: dict[int, int] = {}
+        faults: list[LogFault] = []
+        for message, error in zip(received, errors, strict=True):
+            if error is None:
+                continue
+            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                reached[_known(message.partition())] = _known(message.offset())
+                continue
+            kind = _KINDS.get(error.code(), "other")
+            partition = message.partition()
+            faults.append(
+                LogFault(
+                    kind=kind,
+                    partition=partition if partition is not None and partition >= 0 else None,
+                    error=error.str(),
+                )
+            )
+        good = [message for message, error in zip(received, errors, strict=True) if error is None]
+        return Polled(messages=_columns(self.topic, good), epochs=_epochs(good), reached=reached, faults=faults)
+
+    def read_from(self, partition: int, offset: int) -> None:
+        """Seek and resume: the next message of this partition has this offset, or a later one."""
+        target = TopicPartition(self.topic, partition, offset)
+        try:
+            self._consumer.seek(target)
+            self._consumer.resume([TopicPartition(self.topic, partition)])
+        except KafkaException as error:
+            raise TransientError(f"cannot read {self.topic}/{partition} from {offset}: {error}") from error
+
+    def pause(self, partitions: Sequence[int]) -> None:
+        """Deliver nothing of these partitions; messages fetched ahead are thrown away and fetched again later."""
+        self._on_partitions(self._consumer.pause, partitions)
+
+    def resume(self, partitions: Sequence[int]) -> None:
+        """Deliver again, from where delivery stopped."""
+        self._on_partitions(self._consumer.resume, partitions)
+
+    def _on_partitions(self, call: Callable[[list[TopicPartition]], None], partitions: Sequence[int]) -> None:
+        try:
+            call([TopicPartition(self.topic, partition) for partition in partitions])
+        except KafkaException as error:
+            raise TransientError(f"{self.topic}: {error}") from error
+
+    def log_range(self, partition: int, wait: float = 5) -> tuple[int, int]:
+        """Give the first offset that exists and the one behind the last readable message."""
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=wait)
+        except (KafkaException, TypeError) as error:  # None, not a pair, stands for a time-out
+            raise TransientError(f"Kafka does not say which offsets {self.topic}/{partition} has: {error}") from error
+        return low, high
+
+    def committed(self, partitions: Sequence[int], wait: float = 5) -> dict[int, Committed]:
+        """Give the group's commits of these partitions, where there are any."""
+        asked = [TopicPartition(self.topic, partition) for partition in partitions]
+        try:
+            answers = self._consumer.committed(asked, timeout=wait)
+        except KafkaException as error:
+            raise TransientError(f"Kafka does not say what is committed for {self.topic}: {error}") from error
+        return {
+            answer.partition: Committed(offset=answer.offset, marked=(answer.metadata or "").startswith(MARK))
+            for answer in answers
+            if answer.offset >= 0
+        }
+
+    def partitions(self, wait: float = 5) -> list[int]:
+        """List the topic's partitions; raises DefinitionError where the topic does not exist."""
+        try:
+            metadata = self._consumer.list_topics(self.topic, timeout=wait).topics[self.topic]
+        except KafkaException as error:
+            raise TransientError(f"no Kafka broker answers: {error}") from error
+        if metadata.error is not None and _KINDS.get(metadata.error.code()) == "topic_missing":
+            raise DefinitionError(f"topic {self.topic} does not exist: create it with 'sink topics apply'")
+        if metadata.error is not None:
+            raise TransientError(f"topic {self.topic}: {metadata.error.str()}")
+        return sorted(metadata.partitions)
+
+    def identity(self, wait: float = 5) -> Identity:
+        """Say which cluster and topic this is; either may be deleted and made anew under the old name."""
+        try:
+            cluster = self._admin.describe_cluster(request_timeout=wait).result(wait)
+            topics = self._admin.describe_topics(TopicCollection([self.topic]), request_timeout=wait)
+            topic = topics[self.topic].result(wait)
+        except KafkaException as error:
+            if error.args and _KINDS.get(error.args[0].code()) == "topic_missing":
+                raise DefinitionError(
+                    f"topic {self.topic} does not exist: create it with 'sink topics apply'"
+                ) from error
+            raise TransientError(f"Kafka does not say which cluster this is: {error}") from error
+        except TimeoutError as error:
+            raise TransientError("Kafka does not say in time which cluster this is") from error
+        return Identity(cluster_id=cluster.cluster_id, topic_id=str(topic.topic_id))
+
+    def commit_offsets(self, offsets: Mapping[int, int], epochs: Mapping[int, int]) -> None:
+        """Tell the group, without waiting, what is durable in the database. A failure is counted, never retried."""
+        points = [
+            TopicPartition(self.topic, partition, offset, metadata=MARK, leader_epoch=epochs.get(partition, -1))
+            for partition, offset in offsets.items()
+        ]
+        try:
+            self._consumer.commit(offsets=points, asynchronous=True)
+        except KafkaException as error:
+            log.warning("offsets not committed to Kafka; the database has them", topic=self.topic, error=str(error))
+
+    def close(self, deadline: float) -> bool:
+        """Leave the group; False where that took longer than ``deadline`` seconds and goes on behind our back."""
+        closing = threading.Thread(target=self._consumer.close, name=f"close {self.topic}", daemon=True)
+        closing.start()
+        closing.join(deadline)
+        return not closing.is_alive()
+
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        # An offset must be named: with auto.offset.reset=error a new group gets errors otherwise, and every later seek
+        # fails. Paused at once, nothing is delivered before the claim has said where to start.
+        for partition in assigned:
+            partition.offset = OFFSET_BEGINNING
+        self._guarded(lambda: consumer.incremental_assign(assigned))
+        self._guarded(lambda: consumer.pause(assigned))
+        self._guarded(lambda: self._told().assigned([partition.partition for partition in assigned]))
+
+    def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        self._guarded(lambda: self._told().revoked([partition.partition for partition in revoked]))
+        self._guarded(lambda: consumer.incremental_unassign(revoked))
+
+    def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._guarded(lambda: self._told().lost([partition.partition for partition in lost]))
+        self._guarded(lambda: consumer.incremental_unassign(lost))
+
+    def _told(self) -> Listener:
+        if self._listener is None:
+            raise RuntimeError("the group spoke before anybody subscribed")
+        return self._listener
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:
+            # An exception that leaves a callback destroys the messages that librdkafka has already taken from its
+            # queue. It ends here instead, and poll() says afterwards that every position is unknown.
+            self._listener_failed = True
+            log.exception("a rebalance broke off; all partitions are claimed again", topic=self.topic)
+
+    def _on_error(self, error: KafkaError) -> None:
+        log.warning("Kafka client", topic=self.topic, error=error.str(), fatal=error.fatal())
+
+
+def _on_commit(error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+    failed = error or next((partition.error for partition in partitions if partition.error), None)
+    if failed is not None and failed.code() != KafkaError._NO_OFFSET:  # noqa: SLF001
+        log.warning("offsets not committed to Kafka; the database has them", error=failed.str())
+
+
+def _columns(topic: str, received: list[Message]) -> Messages:
+    stamps = [message.timestamp() for message in received]
+    return Messages(
+        topic=topic,
+        partitions=[_known(message.partition()) for message in received],
+        offsets=[_known(message.offset()) for message in received],
+        timestamps=[at * 1000 if kind != TIMESTAMP_NOT_AVAILABLE else -1 for kind, at in stamps],
+        keys=[message.key() for message in received],
+        values=[message.value() for message in received],
+        headers=[_header_list(message) for message in received],
+    )
+
+
+def _header_list(message: Message) -> list[tuple[str, bytes | None]] | None:
+    headers = message.headers()
+    if not headers:
+        return None
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
+
+
+def _epochs(received: list[Message]) -> dict[int, int]:
+    epochs: dict[int, int] = {}
+    for message in received:
+        epoch = message.leader_epoch()
+        if epoch is not None:
+            epochs[_known(message.partition())] = epoch
+    return epochs
+
+
+def _known(number: int | None) -> int:
+    if number is None:
+        raise TypeError("a delivered message has a partition and an offset")
+    return number

@@ -1,0 +1,139 @@
+"""Writes the rows of one flush inside an open transaction: fast path, newest-wins upsert, bisection of bad rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import polars as pl
+import psycopg
+from psycopg import errors, sql
+
+from sink import rows
+from sink.batch import CHUNK, MESSAGE, BadRow
+from sink.datasets import Dataset
+from sink.db.copy import copy_frame
+from sink.db.models import LINEAGE
+from sink.db.sqlstates import Fault, fault_of
+from sink.db.upsert import upsert_from_stage
+
+LONGEST_PAUSE = 64
+"""Most flushes that go without a try of the fast path."""
+
+
+@dataclass(slots=True)
+class Written:
+    """What became of the rows, counted by the partition they came from.
+
+    ``accepted`` counts the rows that the database took, ``changed`` those of them that were newer than what stood
+    there; ``refused`` holds (chunk, bad row) of the others.
+    """
+
+    accepted: Counter[int] = field(default_factory=Counter)
+    changed: Counter[int] = field(default_factory=Counter)
+    refused: list[tuple[int, BadRow]] = field(default_factory=list)
+
+
+class RowWriter:
+    """Writes rows of one dataset, and remembers whether the fast path pays.
+
+    The fast path copies straight into the hypertable, which is right where no key exists yet. One duplicate key undoes
+    the copy (savepoint) and the rows take the staging table and the upsert. After such a miss the next flushes go to
+    the upsert at once; the fast path is tried again after 1, 2, 4 ... 64 of them.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._columns = [*dataset.columns, *LINEAGE]
+        self._table = sql.Identifier("public", dataset.name)
+        self._stage = sql.Identifier("pg_temp", f"stage_{dataset.name}")
+        self._create_stage = sql.SQL(
+            "CREATE TEMP TABLE IF NOT EXISTS {} (LIKE {} INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
+        ).format(sql.Identifier(f"stage_{dataset.name}"), self._table)
+        self._upsert = sql.SQL(
+            "WITH written AS ({} RETURNING source_partition)"
+            " SELECT source_partition, count(*) FROM written GROUP BY source_partition"
+        ).format(sql.SQL(upsert_from_stage(dataset.model, f"pg_temp.stage_{dataset.name}")))
+        self._pause = 0
+        self._until_probe = 0
+
+    def write(self, cursor: psycopg.Cursor, newest: rows.Newest) -> Written:
+        """Write the winners; where the database refuses one, its runner-up takes its place."""
+        written = Written()
+        if not newest.winners.height:
+            return written
+        if self._until_probe == 0:
+            if self._copied(cursor, newest.winners):
+                written.accepted.update(rows.count_by_partition(newest.winners))
+                written.changed.update(written.accepted)
+                return written
+        else:
+            self._until_probe -= 1
+        self._bisect(cursor, newest, written)
+        return written
+
+    def _copied(self, cursor: psycopg.Cursor, winners: pl.DataFrame) -> bool:
+        """Try the fast path; False means that nothing was written."""
+        cursor.execute("SAVEPOINT fast_path")
+        try:
+            copy_frame(cursor, self._table, winners.select(self._columns))
+        except errors.UniqueViolation:
+            cursor.execute("ROLLBACK TO SAVEPOINT fast_path")
+            self._pause = min(max(1, self._pause * 2), LONGEST_PAUSE)
+            self._until_probe = self._pause
+            return False
+        except psycopg.Error as error:
+            if self._fault(error) is not Fault.DATA:
+                raise
+            cursor.execute("ROLLBACK TO SAVEPOINT fast_path")
+            return False
+        cursor.execute("RELEASE SAVEPOINT fast_path")
+        self._pause = 0
+        return True
+
+    def _bisect(self, cursor: psycopg.Cursor, newest: rows.Newest, written: Written) -> None:
+        """Upsert the winners; on an error of data halve them until the bad rows stand alone: O(k log n) statements."""
+        cursor.execute("SAVEPOINT rows")
+        try:
+            counts = self._upserted(cursor, newest.winners)
+        except psycopg.Error as error:
+            if self._fault(error) is not Fault.DATA:
+                raise
+            cursor.execute("ROLLBACK TO SAVEPOINT rows")
+            cursor.execute("RELEASE SAVEPOINT rows")
+            if newest.winners.height == 1:
+                self._refuse(cursor, newest, written, error)
+                return
+            middle = newest.winners.height // 2
+            for half in (newest.winners[:middle], newest.winners[middle:]):
+                self._bisect(cursor, rows.Newest(winners=half, displaced=newest.displaced), written)
+            return
+        cursor.execute("RELEASE SAVEPOINT rows")
+        written.accepted.update(rows.count_by_partition(newest.winners))
+        written.changed.update(counts)
+
+    def _refuse(self, cursor: psycopg.Cursor, newest: rows.Newest, written: Written, error: psycopg.Error) -> None:
+        # A valid older version was displaced by the refused one. Its offset passes with this flush, so it must be
+        # written now or it is lost.
+        chunk, message = newest.winners.select(CHUNK, MESSAGE).row(0)
+        bad = BadRow(index=message, reason="rejected", error=_sentence(error), sqlstate=error.sqlstate)
+        written.refused.append((chunk, bad))
+        next_best = rows.runner_up(newest.displaced, newest.winners, self._dataset)
+        if next_best.winners.height:
+            self._bisect(cursor, next_best, written)
+
+    def _upserted(self, cursor: psycopg.Cursor, winners: pl.DataFrame) -> dict[int, int]:
+        cursor.execute(self._create_stage)
+        copy_frame(cursor, self._stage, winners.select(self._columns))
+        counts: dict[int, int] = dict(cursor.execute(self._upsert).fetchall())
+        cursor.execute(sql.SQL("DELETE FROM {}").format(self._stage))
+        return counts
+
+    def _fault(self, error: psycopg.Error) -> Fault:
+        return fault_of(error, written=frozenset(self._columns))
+
+
+def _sentence(error: psycopg.Error) -> str:
+    # DETAIL quotes the row, and primary messages may quote values; the constraint's name and the class say enough
+    constraint = error.diag.constraint_name
+    return f"the database refused the row: {type(error).__name__}" + (f" ({constraint})" if constraint else "")
