@@ -495,9 +495,10 @@ class Pipeline:
 
     def _collect(self, polled: Polled) -> None:
         try:
-            if self._clock() >= self._retry_at:
+            if len(polled.messages):
+                self._collector.take(polled.messages, polled.epochs)
+            elif self._clock() >= self._retry_at:
                 self._collector.retry()
-            self._collector.take(polled.messages, polled.epochs)
         except TransientError as error:
             self._back_off(error)
         except SinkError as error:
