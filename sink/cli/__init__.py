@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from sink.cli import stack
+
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(stack.app, name="stack")
 
 
 @app.callback()
