@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+SHOWN = 80
+"""Characters of a value that a message shows."""
+
 
 class SinkError(Exception):
     """The sink failed."""
@@ -43,3 +46,23 @@ class BadMessage(SinkError):
         super().__init__(message)
         self.reason = reason
         """Short stable word of the kind of fault, for example ``framing`` or ``decimal_range``."""
+
+
+class BadValue(SinkError, ValueError):
+    """A value does not fit its column; nothing was written."""
+
+    def __init__(self, *, field: str, index: int, value: object, fault: str) -> None:
+        super().__init__(f"{field} of payload {index}: {_shortened(value)} {fault}")
+        self.field = field
+        """Table and column, for example ``trades.price``."""
+        self.index = index
+        """Place of the payload within the call, from 0."""
+
+
+def _shortened(value: object) -> str:
+    """Show a value within a message; one of a million digits would bury the cause."""
+    try:
+        shown = repr(value)
+    except ValueError:  # Python declines to print integers of thousands of digits
+        return f"{type(value).__name__} value"
+    return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
