@@ -32,13 +32,18 @@ def redact_text(text: str) -> str:
 
 
 def redact(name: str, value: object) -> object:
-    """Mask a named value if its name is a secret's, and what is secret inside it otherwise; numbers stay numbers."""
-    if is_secret(name) and value is not None:
+    """Mask a named value if its name is a secret's, and what is secret inside it otherwise.
+
+    Numbers, mappings and sequences stay what they are; anything else, such as an exception, becomes redacted text.
+    """
+    if value is None:
+        return None
+    if is_secret(name):
         return MASK
-    if isinstance(value, str):
-        return redact_text(value)
+    if isinstance(value, int | float):
+        return value
     if isinstance(value, Mapping):
-        return {key: redact(str(key), inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
+        return {str(key): redact(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [redact(name, inner) for inner in value]
-    return value
+    return redact_text(str(value))

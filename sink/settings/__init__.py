@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,6 +19,7 @@ from sink.errors import ConfigError
 from sink.redaction import MASK, is_secret, redact_text
 from sink.settings import catalogue
 from sink.settings.kafka import REFUSED
+from sink.settings.reference import markdown
 from sink.settings.sources import STACK_ENV_FILE, LayeredSource, Layers, read_layers
 from sink.settings.values import Batch, Breaker, Clock, Log, Registry, Settings
 
@@ -32,6 +34,7 @@ __all__ = [
     "Settings",
     "explain",
     "load",
+    "reference_page",
 ]
 
 
@@ -42,7 +45,7 @@ class InForce:
     variable: str
     key: str
     value: object
-    origin: str
+    source: str
 
 
 def load(
@@ -76,17 +79,22 @@ def explain(
         for part in entry.path:
             value = value[part] if isinstance(value, dict) else value
         inner = {(*entry.path, str(name)): one for name, one in value.items()} if isinstance(value, dict) else None
-        for path, one in (inner or {entry.path: value}).items():
+        for path, one in ({entry.path: value} if inner is None else inner).items():
             given = layers.given.get(path)
             rows.append(
                 InForce(
                     variable=catalogue.variable(path),
                     key=catalogue.toml_key(path),
                     value=_shown(path, one),
-                    origin=given.place if given else "default",
+                    source=given.source(path) if given else "default",
                 )
             )
     return rows
+
+
+def reference_page() -> str:
+    """Give the text of docs/configuration.md."""
+    return markdown(catalogue.entries(Settings))
 
 
 def _layers(environ: Mapping[str, str] | None, directory: Path | None, config: Path | None) -> Layers:
@@ -111,6 +119,10 @@ def _check(layers: Layers, datasets: Collection[str] | None) -> Settings:
     return settings
 
 
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _unknown_datasets(settings: Settings, layers: Layers, datasets: Collection[str] | None) -> list[str]:
     return [
         f"{layers.named(('clock', name))} is for no dataset; there are {', '.join(datasets)}"
@@ -121,7 +133,7 @@ def _unknown_datasets(settings: Settings, layers: Layers, datasets: Collection[s
 
 def _sentences(detail: ErrorDetails, layers: Layers) -> list[str]:
     path = tuple(str(part) for part in detail["loc"])
-    context = detail.get("ctx", {})
+    context = {name: _plain(value) for name, value in detail.get("ctx", {}).items()}
     if detail["type"] == REFUSED:
         return [f"{layers.named((*path, name))} {why}" for name, why in sorted(context["refused"].items())]
     template = _MESSAGES.get(detail["type"])

@@ -29,7 +29,7 @@ REFUSED = "kafka_options"
 """Type of the error whose context ``refused`` says for each refused option why."""
 
 _COMMIT = "the sink commits offsets itself, after the database has"
-_OWNED = {
+OWNED = {
     "auto.commit.enable": _COMMIT,
     "auto.commit.interval.ms": _COMMIT,
     "auto.offset.reset": "the database decides where reading starts; set SINK_INITIAL_OFFSET and SINK_ON_DATA_LOSS",
@@ -39,7 +39,7 @@ _OWNED = {
     "group.id": "each dataset has its own group; set SINK_GROUP_PREFIX",
     "metadata.broker.list": "use bootstrap.servers",
 }
-_ONLY = {
+ONLY = {
     "enable.idempotence": ("true", "producing twice must not write twice"),
     "isolation.level": ("read_committed", "aborted transactions must not become rows"),
     "partition.assignment.strategy": ("cooperative-sticky", "partitions are taken and given one by one"),
@@ -56,9 +56,9 @@ def _accept(options: object) -> object:
     if not isinstance(options, dict):
         return options
     given = {str(name): _text(value) for name, value in options.items()}
-    refused = {name: f"is not a setting: {_OWNED[name]}" for name in given.keys() & _OWNED}
-    for name in given.keys() & _ONLY:
-        allowed, reason = _ONLY[name]
+    refused = {name: f"is not a setting: {OWNED[name]}" for name in given.keys() & OWNED}
+    for name in given.keys() & ONLY:
+        allowed, reason = ONLY[name]
         if given[name] != allowed:
             refused[name] = f"must be {allowed}: {reason}"
     if given.get("group.protocol") == "consumer":

@@ -35,11 +35,17 @@ _NOT_OURS = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """A value as given, the name it was given under, and the place of that name."""
+    """A value as given, the name it was given under, the place of that name, and the file it stood in if a secret."""
 
     value: object
     name: str
     place: str
+    file: str | None = None
+
+    def source(self, path: Path) -> str:
+        """Say where the value comes from, to somebody who knows the setting's variable already."""
+        place = self.place if self.name == variable(path) else f"{self.place}: {self.name}"
+        return f"{place}, file {self.file}" if self.file else place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +188,7 @@ def _resolve(
         elif secret is not None:
             value = _read_secret(directory, raw, problems)
             if value is not None:
-                found[secret] = Given(value=value, name=raw.name, place=f"{raw.place}, file {raw.value}")
+                found[secret] = Given(value=value, name=raw.name, place=raw.place, file=str(raw.value))
         elif _is_in_table(catalogue, path) or (path in catalogue and not catalogue[path].is_table):
             found[path] = Given(value=raw.value, name=raw.name, place=raw.place)
         else:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,7 +27,22 @@ from sink.settings.kafka import KafkaOptions
 from sink.settings.sources import LayeredSource, read_layers
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+
+
+def _topic_part(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,100}", value):
+        raise ValueError("may hold at most 100 letters, digits and . _ -")
+    return value
+
+
+def _registry_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]\S*", value):
+        raise ValueError("must begin with http:// or https:// and name a host")
+    if "@" in value:
+        raise ValueError("must not hold user or password; set SINK_REGISTRY__USER and SINK_REGISTRY__PASSWORD")
+    return value.rstrip("/")
+
+
 Clock = Literal["record", "field"]
 """Whose time orders the versions of a row: Kafka's record timestamp or the producer's ``observed_at``."""
 
@@ -39,9 +56,8 @@ class Group(BaseModel):
 class Registry(Group):
     """Where the writer schemas of Confluent-framed messages are found."""
 
-    url: str | None = Field(
+    url: Annotated[str, AfterValidator(_registry_url)] | None = Field(
         default=None,
-        pattern=r"^https?://[^\s@]+$",
         description="Schema registry with the Confluent API, for example `https://registry:8081`, without user or "
         "password. Without it only messages in Avro single-object encoding can be read.",
     )
@@ -118,10 +134,12 @@ class Settings(BaseSettings):
     schemas: DirectoryPath | None = Field(
         default=None, description="Folder of the Avro schemas; without it those that travel with the package."
     )
-    topic_prefix: str = Field(
-        default="market.", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="Topics are named `<prefix><dataset>`."
+    topic_prefix: Annotated[str, AfterValidator(_topic_part)] = Field(
+        default="market.", description="Topics are named `<prefix><dataset>`."
     )
-    group_prefix: Word = Field(default="sink", description="Consumer groups are named `<prefix>.<dataset>`.")
+    group_prefix: Annotated[str, AfterValidator(_topic_part)] = Field(
+        default="sink", min_length=1, description="Consumer groups are named `<prefix>.<dataset>`."
+    )
     batch: Batch = Field(default_factory=Batch)
     clock: dict[str, Clock] = Field(
         default_factory=dict,
