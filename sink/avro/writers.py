@@ -99,6 +99,9 @@ class Intake:
         return sorted_groups, bad
 
     def _by_header(self, values: Sequence[bytes | None]) -> tuple[dict[bytes, Sequence[int]], list[BadRow]]:
+        common = self._common_header(values)
+        if common is not None:
+            return {common: range(len(values))}, []
         groups: dict[bytes, list[int]] = {}
         bad: list[BadRow] = []
         for index, value in enumerate(values):
@@ -107,6 +110,21 @@ class Intake:
             except BadMessage as error:
                 bad.append(bad_row(index, error, None))
         return dict(groups), bad
+
+    def _common_header(self, values: Sequence[bytes | None]) -> bytes | None:
+        """Give the header of all values, None where they differ or any of them is bad.
+
+        This is the usual case, and several times as fast as looking at each value by itself.
+        """
+        try:
+            header = self._header(values[0] if values else None)
+        except BadMessage:
+            return None
+        size = len(header)
+        if len({value and value[:size] for value in values}) > 1:
+            return None
+        sizes = [len(value) for value in values if value is not None]
+        return header if size < min(sizes) and max(sizes) <= self._max_value_bytes else None
 
     def _header(self, value: bytes | None) -> bytes:
         if value is None:
