@@ -1,4 +1,4 @@
-"""Finds the folders that travel with the package: schemas and migrations."""
+"""Find the folders that travel with the code: migrations and schemas."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from sink.errors import ConfigError
 _PACKAGE = Path(__file__).parent
 
 
-def resource_directory(name: str, configured: Path | None = None) -> Path:
-    """Give the folder called ``name``: the configured one, else the wheel's copy, else the repository's.
+def resource_folder(name: str, setting: Path | None = None) -> Path:
+    """Give the folder ``name`` ("migrations" or "schemas"): the setting's, else the package's, else the repository's.
 
-    Raises ConfigError where there is none.
+    Raises ConfigError where the setting names no folder, or where none of the three exists.
     """
-    candidates = [configured] if configured is not None else [_PACKAGE / "_data" / name, _PACKAGE.parent / name]
-    for candidate in candidates:
-        if candidate.is_dir():
-            return candidate
-    places = " or ".join(str(candidate) for candidate in candidates)
-    raise ConfigError(f"the folder {name} is not at {places}; name it in the settings or install the package again")
+    if setting is not None:
+        if not setting.is_dir():
+            raise ConfigError(f"the folder set for {name} does not exist: {setting}")
+        return setting
+    places = [_PACKAGE / "_data" / name, _PACKAGE.parent / name]
+    for place in places:
+        if place.is_dir():
+            return place
+    tried = " nor ".join(str(place) for place in places)
+    raise ConfigError(f"no folder {name}: neither {tried} exists; install the package again or name the folder")

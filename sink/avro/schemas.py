@@ -12,7 +12,7 @@ import fastavro
 from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
 
 from sink.errors import DefinitionError
-from sink.resources import resource_directory
+from sink.resources import resource_folder
 
 PRECISION, SCALE = 38, 18
 LIMIT = 10**PRECISION
@@ -82,13 +82,13 @@ def without_logical_types(node: Any) -> Any:
 
 def shipped_schema(dataset: str, directory: Path | None = None) -> Schema:
     """Read the schema of a dataset from ``schemas/``; raises DefinitionError where it is missing or broken."""
-    path = resource_directory("schemas", directory) / f"{dataset}{SUFFIX}"
+    path = resource_folder("schemas", directory) / f"{dataset}{SUFFIX}"
     return _read(path)
 
 
 def known_schemas(directory: Path | None = None) -> list[Schema]:
     """Read every schema at or below ``schemas/``: the current ones and older versions kept beside them."""
-    return [_read(path) for path in sorted(resource_directory("schemas", directory).rglob(f"*{SUFFIX}"))]
+    return [_read(path) for path in sorted(resource_folder("schemas", directory).rglob(f"*{SUFFIX}"))]
 
 
 def _read(path: Path) -> Schema:
