@@ -170,6 +170,11 @@ class Pipeline:
             else:
                 self._kafka.poll(1, min(left, 0.2))  # backing off: stay in the group
 
+    def close(self) -> None:
+        """Close the database connection, unless a flush that hangs still holds it."""
+        if self._running is None:
+            self._flusher.close()
+
     # ---- rebalances, told inside poll
 
     def assigned(self, partitions: Sequence[int]) -> None:

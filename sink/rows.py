@@ -10,7 +10,7 @@ import polars as pl
 
 from sink.batch import CHUNK, MESSAGE, BadRow
 from sink.datasets import Dataset
-from sink.db.models import LINEAGE
+from sink.db.upsert import ORDER
 
 EARLIEST = datetime(2009, 1, 1, tzinfo=UTC)
 """Nothing this package stores happened before; an earlier time is one in the wrong unit."""
@@ -61,7 +61,7 @@ def check(frame: pl.DataFrame, dataset: Dataset, *, latest: datetime) -> Checked
 def newest(frame: pl.DataFrame, dataset: Dataset) -> Newest:
     """Keep the greatest order tuple of every key and sort by key, so that two writers never meet in opposite order."""
     key = list(dataset.key)
-    ordered = frame.sort([*key, *LINEAGE])
+    ordered = frame.sort([*key, *ORDER])
     last = ordered.select(pl.struct(key).ne_missing(pl.struct(key).shift(-1)).fill_null(value=True)).to_series()
     if ordered.height:
         last[-1] = True
@@ -71,7 +71,7 @@ def newest(frame: pl.DataFrame, dataset: Dataset) -> Newest:
 def runner_up(displaced: pl.DataFrame, loser: pl.DataFrame, dataset: Dataset) -> Newest:
     """Give the next newest version of the key of ``loser`` (one row), and what is displaced without it."""
     same_key = displaced.join(loser.select(dataset.key), on=list(dataset.key), how="semi")
-    winner = same_key.sort(LINEAGE).tail(1)
+    winner = same_key.sort(ORDER).tail(1)
     rest = displaced.join(
         winner.select("source_partition", "source_offset"), on=["source_partition", "source_offset"], how="anti"
     )

@@ -13,9 +13,9 @@ from sink import rows
 from sink.batch import CHUNK, MESSAGE, BadRow
 from sink.datasets import Dataset
 from sink.db.copy import copy_frame
-from sink.db.models import LINEAGE
+from sink.db.models import table_of
 from sink.db.sqlstates import Fault, fault_of
-from sink.db.upsert import upsert_from_stage
+from sink.db.upsert import flushed_columns, upsert_stage
 
 LONGEST_PAUSE = 64
 """Most flushes that go without a try of the fast path."""
@@ -44,16 +44,17 @@ class RowWriter:
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        self._columns = [*dataset.columns, *LINEAGE]
-        self._table = sql.Identifier("public", dataset.name)
-        self._stage = sql.Identifier("pg_temp", f"stage_{dataset.name}")
+        self._columns = flushed_columns(table_of(dataset.model))
+        self._table = sql.Identifier(dataset.name)
+        stage = f"stage_{dataset.name}"
+        self._stage = sql.Identifier(stage)
         self._create_stage = sql.SQL(
             "CREATE TEMP TABLE IF NOT EXISTS {} (LIKE {} INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
-        ).format(sql.Identifier(f"stage_{dataset.name}"), self._table)
+        ).format(self._stage, self._table)
         self._upsert = sql.SQL(
             "WITH written AS ({} RETURNING source_partition)"
             " SELECT source_partition, count(*) FROM written GROUP BY source_partition"
-        ).format(sql.SQL(upsert_from_stage(dataset.model, f"pg_temp.stage_{dataset.name}")))
+        ).format(upsert_stage(table_of(dataset.model), stage))
         self._pause = 0
         self._until_probe = 0
 

@@ -6,8 +6,10 @@ import typer
 
 from sink.cli import stack
 from sink.cli.config import config
+from sink.cli.run import run
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.command()(run)
 app.command()(config)
 app.add_typer(stack.app, name="stack")
 

@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sink.db.hypertables import hypertable
+from sink.db.upsert import INGESTED, ORDER
 
 SINK_SCHEMA = "sink"
 PRECISION, SCALE = 38, 18
@@ -56,10 +57,6 @@ class Row:
     observed_at: Mapped[Timestamp] = mapped_column(server_default=func.clock_timestamp(), sort_order=101)
     source_partition: Mapped[int] = mapped_column(Integer, server_default=text("-1"), sort_order=102)
     source_offset: Mapped[Big] = mapped_column(server_default=text("-1"), sort_order=103)
-
-
-LINEAGE = ("observed_at", "source_offset", "source_partition")
-"""The order tuple of the newest-wins condition: a row is only replaced by a greater one."""
 
 
 def symbol_check() -> CheckConstraint:
@@ -253,4 +250,4 @@ def table_of(model: type[Base]) -> Table:
 
 def contract_columns(model: type[Base]) -> tuple[Column[Any], ...]:
     """Give the columns that a message or payload fills, in the model's order."""
-    return tuple(column for column in table_of(model).columns if column.name not in (*LINEAGE, "created_at"))
+    return tuple(column for column in table_of(model).columns if column.name not in (*ORDER, INGESTED))

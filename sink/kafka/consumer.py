@@ -201,6 +201,18 @@ class TopicConsumer:
             raise TransientError(f"Kafka does not say which offsets {self.topic}/{partition} has: {error}") from error
         return low, high
 
+    def lag(self, positions: Mapping[int, int]) -> int | None:
+        """Count the messages behind these positions, as far as the last fetches tell; None while they tell nothing."""
+        behind = 0
+        for partition, position in positions.items():
+            try:
+                _, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
+            except (KafkaException, RuntimeError):
+                return None
+            if high >= 0:
+                behind += max(0, high - position)
+        return behind
+
     def committed(self, partitions: Sequence[int], wait: float = 5) -> dict[int, Committed]:
         """Give the group's commits of these partitions, where there are any."""
         asked = [TopicPartition(self.topic, partition) for partition in partitions]

@@ -1,0 +1,201 @@
+"""``sink run``: read the topics of all or some datasets into their tables, until told to stop."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from sink import logs, supervisor
+from sink.assignment import Assignment
+from sink.avro.columns import ColumnarDecoder
+from sink.avro.registry import Registry, RegistryAccess
+from sink.avro.schemas import known_schemas, shipped_schema
+from sink.avro.writers import SchemaResolver
+from sink.breaker import Breaker, BreakerLimits
+from sink.collector import Collector
+from sink.datasets import DATASETS, Dataset
+from sink.db.connect import open_connection
+from sink.errors import ConfigError
+from sink.flush import Flusher, Limits
+from sink.kafka.consumer import TopicConsumer
+from sink.ledger import Source
+from sink.pipeline import Options, Pipeline
+from sink.settings import Settings, load
+from sink.tasks import ThreadWriter
+
+HARD_EXIT_AFTER = 10.0
+"""Seconds beyond the shutdown timeout after which a hanging thread no longer keeps the process."""
+
+
+def run(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Datasets; all if none.")] = None,
+    *,
+    until_caught_up: Annotated[
+        bool, typer.Option("--until-caught-up", help="Stop once what is in the topics now is durable.")
+    ] = False,
+    file: Annotated[Path | None, typer.Option("--file", help="Read settings from this TOML file as well.")] = None,
+) -> None:
+    """Read the market topics into TimescaleDB until SIGTERM or Ctrl-C; exactly once, whatever happens.
+
+    Examples: ``sink run`` · ``sink run trades funding`` · ``sink run --until-caught-up``
+    """
+    settings = load(config=file, datasets=DATASETS)
+    logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
+    chosen = _chosen(names or list(DATASETS))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, supervisor.stop_on(stop))
+    threading.Thread(target=_insist, args=(stop, settings.shutdown_timeout), name="insist", daemon=True).start()
+    members = [member_of(dataset, settings) for dataset in chosen]
+    with _bars(chosen, until_caught_up=until_caught_up) as bars:
+        failures = supervisor.run(members, stop=stop, progress=bars)
+    if failures and (until_caught_up or len(failures) == len(members)):
+        worst = next(iter(failures.values()))
+        raise type(worst)("; ".join(f"{name}: {failure}" for name, failure in failures.items()))
+
+
+def member_of(dataset: Dataset, settings: Settings) -> supervisor.Member:
+    """Wire all parts of one dataset's membership."""
+    topic, group = f"{settings.topic_prefix}{dataset.name}", f"{settings.group_prefix}.{dataset.name}"
+    owner = f"{socket.gethostname()}/{os.getpid()}"
+    url = settings.database_url.get_secret_value()
+    consumer = TopicConsumer(options=settings.kafka, topic=topic, group=group)
+    flusher = Flusher(
+        dataset=dataset,
+        source=Source(sink_id=group, topic=topic),
+        owner=owner,
+        connect=lambda: open_connection(url, application_name=f"sink {dataset.name} {owner}"),
+        limits=Limits(
+            lock_timeout=settings.lock_timeout,
+            statement_timeout=settings.statement_timeout,
+            future_tolerance=timedelta(seconds=settings.future_tolerance),
+        ),
+    )
+    assignment = Assignment()
+    collector = Collector(
+        topic=topic,
+        order=settings.clock_of(dataset.name),
+        decoder=_decoder(dataset, settings),
+        breaker=Breaker(
+            BreakerLimits(share=settings.breaker.share, window=settings.breaker.window, run=settings.breaker.run)
+        ),
+        assignment=assignment,
+        clock=time.monotonic,
+    )
+    pipeline = Pipeline(
+        dataset=dataset.name,
+        kafka=consumer,
+        assignment=assignment,
+        collector=collector,
+        flusher=flusher,
+        writer=ThreadWriter(dataset.name),
+        options=Options(
+            max_rows=settings.batch.max_rows,
+            max_bytes=settings.batch.max_bytes,
+            max_age=settings.batch.max_age,
+            initial_offset=settings.initial_offset,
+            skip_lost=settings.on_data_loss == "skip",
+            session_timeout=float(settings.kafka.get("session.timeout.ms", "45000")) / 1000,
+        ),
+        clock=time.monotonic,
+        dice=random.Random(),  # noqa: S311 (spreads retries, guards nothing)
+    )
+    return supervisor.Member(
+        dataset=dataset.name,
+        group=group,
+        consumer=consumer,
+        flusher=flusher,
+        pipeline=pipeline,
+        shutdown_timeout=settings.shutdown_timeout,
+    )
+
+
+def _decoder(dataset: Dataset, settings: Settings) -> ColumnarDecoder:
+    access = settings.registry
+    registry = None
+    if access.url is not None:
+        registry = Registry(
+            RegistryAccess(
+                urls=tuple(access.url.split(",")),
+                username=access.user,
+                password=access.password.get_secret_value() if access.password else None,
+                ca_file=str(access.ca_location) if access.ca_location else None,
+                cert_file=str(access.cert_location) if access.cert_location else None,
+                key_file=str(access.key_location) if access.key_location else None,
+                timeout=access.timeout,
+            )
+        )
+    return ColumnarDecoder(
+        schema=shipped_schema(dataset.name, settings.schemas),
+        key=dataset.key,
+        resolver=SchemaResolver(registry, known_schemas(settings.schemas)),
+        max_value_bytes=settings.max_message_bytes,
+    )
+
+
+def _chosen(names: list[str]) -> list[Dataset]:
+    unknown = [name for name in names if name not in DATASETS]
+    if unknown:
+        raise ConfigError(f"no dataset is called {', '.join(unknown)}; there are {', '.join(DATASETS)}")
+    return [DATASETS[name] for name in dict.fromkeys(names)]
+
+
+def _insist(stop: threading.Event, shutdown_timeout: float) -> None:
+    """End the process if something hangs after the deadline; what was not flushed is read again."""
+    stop.wait()
+    time.sleep(shutdown_timeout + HARD_EXIT_AFTER)
+    os._exit(1)
+
+
+class _Bars:
+    """A progress bar a dataset."""
+
+    def __init__(self, progress: Progress, datasets: list[Dataset]) -> None:
+        self._progress = progress
+        self._tasks = {dataset.name: progress.add_task(dataset.name, total=None) for dataset in datasets}
+
+    def __call__(self, dataset: str, done: int, total: int) -> None:
+        self._progress.update(self._tasks[dataset], completed=done, total=total)
+
+
+class _Bare:
+    """No bars where nobody watches."""
+
+    def __call__(self, dataset: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+
+def _bars(datasets: list[Dataset], *, until_caught_up: bool) -> AbstractContextManager[supervisor.Progress | None]:
+    console = Console(stderr=True)
+    if not until_caught_up:
+        return nullcontext(None)
+    if not console.is_terminal:
+        return nullcontext(_Bare())
+    return _Shown(console, datasets)
+
+
+class _Shown(AbstractContextManager[supervisor.Progress | None]):
+    def __init__(self, console: Console, datasets: list[Dataset]) -> None:
+        columns = (TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=console)
+        self._bars = _Bars(self._progress, datasets)
+
+    def __enter__(self) -> supervisor.Progress:
+        self._progress.start()
+        return self._bars
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
