@@ -1,14 +1,19 @@
-"""Interim: the server that SINK_TEST_DATABASE_URL names."""
+"""What holds for every test, by the modules that see to it, and a clean environment."""
+
+from __future__ import annotations
 
 import os
 
 import pytest
 
-from tests.fix_database import database_url, empty_database_url, engine, template_database, writer_url
+pytest_plugins = ["tests.fix_capabilities", "tests.fix_database", "tests.fix_errors", "tests.fix_stack"]
 
-__all__ = ["database_url", "empty_database_url", "engine", "template_database", "writer_url"]
+_KEPT = ("SINK_TEST_", "SINK_STACK_")
 
 
-@pytest.fixture(scope="session")
-def server_database_url() -> str:
-    return os.environ["SINK_TEST_DATABASE_URL"]
+def pytest_configure(config: pytest.Config) -> None:
+    """Wipe what a developer's environment would let into the tests."""
+    del config
+    for name in list(os.environ):
+        if name == "DATABASE_URL" or (name.startswith("SINK_") and not name.startswith(_KEPT)):
+            del os.environ[name]

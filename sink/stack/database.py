@@ -39,7 +39,11 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-_CREATE = f"SELECT 'CREATE DATABASE {DATABASE}' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE}')"
+# PostgreSQL has no CREATE DATABASE IF NOT EXISTS; psql runs what this query gives.
+_CREATE = """\
+SELECT format('CREATE DATABASE %I', name) FROM (VALUES (:'database')) AS wanted (name)
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \\gexec
+"""
 
 
 class Database(Server):
@@ -106,7 +110,7 @@ class Database(Server):
 
     def configure(self) -> None:
         """Make the application's database, unless it is there."""
-        done = self._psql(f"{_CREATE} \\gexec")
+        done = self._psql(_CREATE)
         if done.returncode:
             raise TransientError(f"could not make the database {DATABASE}: {done.stdout.strip()}")
 
@@ -140,7 +144,21 @@ class Database(Server):
     def _psql(self, statement: str) -> subprocess.CompletedProcess[str]:
         host, _, port = self.address.rpartition(":")
         psql = str(downloads.programs(self._root()) / "psql")
-        options = ["-XqAt", "-v", "ON_ERROR_STOP=1", "-h", host, "-p", port, "-U", "postgres", "-d", "postgres"]
+        options = [
+            "-XqAt",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-v",
+            f"database={DATABASE}",
+            "-h",
+            host,
+            "-p",
+            port,
+            "-U",
+            "postgres",
+            "-d",
+            "postgres",
+        ]
         environment = self.environment() | {"PGCONNECT_TIMEOUT": "3", "PSQLRC": os.devnull}
         return _captured([psql, *options], environment=environment, text=statement)
 

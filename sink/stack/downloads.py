@@ -19,6 +19,15 @@ POSTGRESQL = "17"
 _APICURIO_SHA256 = "3cda1b34aa020fb4ac4dd6a66018d757e81e437f97e20a1f92d366b70091c6ba"
 _MAVEN_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.0"
 _DEBIAN_PACKAGES = {"java": "default-jre-headless", "mvn": "maven", "mmdebstrap": "mmdebstrap", "setpriv": "util-linux"}
+_UNUSED = (
+    *("dev", "var", "etc", "usr/bin", "usr/sbin", "usr/share/[!p]*", "usr/share/perl*", "usr/lib/*/perl*"),
+    *(
+        "usr/lib/*/libLLVM*",
+        "usr/lib/*/libz3*",
+        "usr/lib/postgresql/*/lib/llvmjit*",
+        "usr/lib/postgresql/*/lib/bitcode",
+    ),
+)
 
 # The broker logs through slf4j; without the binding it would die without a word.
 _POM = """\
@@ -84,9 +93,11 @@ def postgresql(cache: Cache, *, mirror: str) -> Path:
         change = ["--set-interpreter", str(target), "--force-rpath", "--set-rpath", str(target.parent)]
         binaries = [str(programs(part) / name) for name in ("postgres", "initdb", "psql")]
         _run([patchelf, *change, *binaries], what="point PostgreSQL to its own C library", lock=lock)
-        # Neither is of use here; device files make a folder hard to delete, and the rest is four fifths of the size.
-        for name in ("dev", "usr/share/doc", "usr/share/locale", "usr/share/man"):
-            shutil.rmtree(part / name, ignore_errors=True)
+        # More than half of it is of no use here: just-in-time compilation is off without its library, and device files
+        # would make the folder hard to delete.
+        for pattern in _UNUSED:
+            for path in list(part.glob(pattern)):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     return cache.folder(f"postgresql-{POSTGRESQL}", build)
 

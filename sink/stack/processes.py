@@ -149,7 +149,7 @@ def holder_of_port(port: int) -> str | None:
     sockets = {f"socket:[{inode}]" for inode in _listening(port)}
     for pid in _pids() if sockets else ():
         try:
-            if any(os.readlink(handle) in sockets for handle in (PROC / str(pid) / "fd").iterdir()):
+            if any(str(handle.readlink()) in sockets for handle in (PROC / str(pid) / "fd").iterdir()):
                 return f"{(PROC / str(pid) / 'comm').read_text().strip()} (pid {pid})"
         except OSError:
             continue

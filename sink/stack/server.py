@@ -91,7 +91,7 @@ class Server(ABC):
     def answers(self) -> bool:
         """Say whether the server does its work now."""
 
-    def configure(self) -> None:
+    def configure(self) -> None:  # noqa: B027 - most servers need nothing more
         """Bring the server that has just begun to answer into the state that users expect."""
 
     def environment(self) -> dict[str, str]:
