@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session
 
+from sink.db.errors import parse_url
 from sink.settings import Settings
 
 CONNECT_TIMEOUT = 10
@@ -18,7 +19,10 @@ CONNECT_TIMEOUT = 10
 
 
 def engine_for(url: str) -> Engine:
-    """Give the engine of a database URL, one per URL and process, made at the first call."""
+    """Give the engine of a database URL, one per URL and process, made at the first call.
+
+    Raises ConfigError where the URL cannot be read or names another driver than psycopg.
+    """
     return _engine(url, os.getpid())
 
 
@@ -38,7 +42,7 @@ def session_scope(url: str | None = None) -> Iterator[Session]:
 def _engine(url: str, _process: int) -> Engine:
     """Make an engine; the process is part of the cache's key, for a fork must not share its parent's connections."""
     engine = create_engine(
-        url,
+        parse_url(url),
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,

@@ -103,7 +103,10 @@ def test_each_dataset_is_written_and_read(session: Session) -> None:
         session,
         [
             OpenInterestPayload(
-                symbol="BTCUSDT", snapshot_ts=NOON, open_interest=Decimal(5), basis_points=Decimal("0.1234567890123456789")
+                symbol="BTCUSDT",
+                snapshot_ts=NOON,
+                open_interest=Decimal(5),
+                basis_points=Decimal("0.1234567890123456789"),
             )
         ],
     )
@@ -258,7 +261,7 @@ def test_counts_and_rows_are_right_over_several_statements_and_chunks(
     assert [(row.bucket_start, row.close) for row in rows] == [
         (day, Decimal(1) if place < 10 else Decimal(2)) for place, day in enumerate(days)
     ]
-    assert session.scalar(text("SELECT count(*) FROM timescaledb_information.chunks")) == 6
+    assert session.scalar(text("SELECT count(*) FROM timescaledb_information.chunks")) == 7
 
 
 def test_a_hundred_thousand_payloads_go_in_one_call(session: Session) -> None:
