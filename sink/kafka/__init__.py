@@ -1,1 +1,1 @@
-"""Kafka: the only reader of topics, and the administration of topics."""
+"""The broker: the only reader of the topics, their administration, what librdkafka errors mean."""
