@@ -1,0 +1,443 @@
+"""Flush and claim on a real database, as the writer: what is durable, what is refused, what the ledger says."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+
+from sink.datasets import DATASETS
+from sink.db.connect import open_connection
+from sink.errors import DefinitionError, OversizeError, TransientError
+from sink.flush import Flusher, Limits
+from sink.ledger import Claim, Source, Start
+from tests.build import NOON, TOPIC, Told, batch
+
+SOURCE = Source(sink_id="sink.trades", topic=TOPIC)
+
+
+def flusher_of(url: str, owner: str = "me", limits: Limits | None = None) -> Flusher:
+    return Flusher(
+        dataset=DATASETS["trades"],
+        source=SOURCE,
+        owner=owner,
+        connect=lambda: open_connection(url, application_name="test"),
+        limits=limits,
+    )
+
+
+@pytest.fixture
+def flusher(writer_url: str) -> Iterator[Flusher]:
+    made = flusher_of(writer_url)
+    yield made
+    made.close()
+
+
+def claimed(flusher: Flusher, partition: int = 0, **start: Any) -> Claim:
+    return flusher.claim(Start(partition=partition, **{"log_start": 0, "initial": {}} | start), uuid.uuid4())
+
+
+def rows_of(engine: Engine, statement: str) -> list[tuple[Any, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(statement))]
+
+
+def trades(engine: Engine) -> list[tuple[Any, ...]]:
+    return rows_of(engine, "SELECT trade_id, price, source_partition, source_offset FROM trades ORDER BY trade_id")
+
+
+def position(engine: Engine, partition: int = 0) -> int:
+    (row,) = rows_of(engine, f"SELECT next_offset FROM sink.positions WHERE partition = {partition}")
+    return int(row[0])
+
+
+def test_rows_and_position_become_durable_together(flusher: Flusher, engine: Engine) -> None:
+    claim = claimed(flusher)
+
+    done = flusher.flush(
+        batch([Told(partition=0, offset=0, trade_id=7, price="1.5"), Told(partition=0, offset=2, trade_id=8)]),
+        {0: claim},
+    )
+
+    assert trades(engine) == [(7, Decimal("1.5"), 0, 0), (8, Decimal(1), 0, 2)]
+    assert done.durable == {0: 3}
+    assert position(engine) == 3
+    assert rows_of(
+        engine, "SELECT from_offset, to_offset, messages, rows_written, kind, schema_ids FROM sink.flushes"
+    ) == [(0, 3, 2, 2, "flush", ["1"])]
+
+
+def test_the_same_flush_again_finds_itself_done(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher)}
+    told = [Told(partition=0, offset=0, trade_id=7)]
+    flusher.flush(batch(told), claims)
+    before = rows_of(engine, "SELECT * FROM sink.flushes")
+
+    again = flusher.flush(batch(told), claims)
+
+    assert again.durable == {0: 1}
+    assert again.entries == []
+    assert rows_of(engine, "SELECT * FROM sink.flushes") == before
+
+
+def test_only_what_is_not_durable_yet_is_written(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher)}
+    flusher.flush(batch([Told(partition=0, offset=0, trade_id=1, price="1")]), claims)
+
+    flusher.flush(
+        batch(
+            [Told(partition=0, offset=0, trade_id=9, price="9"), Told(partition=0, offset=1, trade_id=2, price="2")],
+        ),
+        claims,
+    )
+
+    assert [row[0] for row in trades(engine)] == [1, 2]
+    assert position(engine) == 2
+
+
+def test_a_fenced_owner_writes_nothing(flusher: Flusher, writer_url: str, engine: Engine) -> None:
+    stale = {0: claimed(flusher), 1: claimed(flusher, 1)}
+    other = flusher_of(writer_url, "other")
+    claimed(other)
+
+    done = flusher.flush(
+        batch([Told(partition=0, offset=0, trade_id=1), Told(partition=1, offset=0, trade_id=2)]), stale
+    )
+
+    assert done.fenced == {0: "other"}
+    assert done.durable == {1: 1}
+    assert [row[0] for row in trades(engine)] == [2]
+    assert position(engine) == 0
+    other.close()
+
+
+def test_a_position_outside_the_batch_is_moved_not_written(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher)}
+
+    done = flusher.flush(batch([Told(partition=0, offset=5, trade_id=1)]), claims)
+
+    assert done.moved == {0: 0}
+    assert trades(engine) == []
+
+
+def test_the_newest_version_wins_whatever_the_order(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher)}
+    minute = timedelta(minutes=1)
+    flusher.flush(batch([Told(partition=0, offset=0, trade_id=1, price="2", at=NOON + minute)]), claims)
+    done = flusher.flush(batch([Told(partition=0, offset=1, trade_id=1, price="1", at=NOON)]), claims)
+
+    assert trades(engine) == [(1, Decimal(2), 0, 0)]
+    assert (done.entries[0].rows_written, done.entries[0].rows_not_newer) == (0, 1)
+
+    flusher.flush(batch([Told(partition=0, offset=2, trade_id=1, price="3", at=NOON + minute)]), claims)
+    assert trades(engine) == [(1, Decimal(3), 0, 2)]
+
+
+def test_a_newer_version_replaces_the_whole_row_nulls_included(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher)}
+    flusher.flush(batch([Told(partition=0, offset=0, trade_id=1, side="buy")]), claims)
+    flusher.flush(batch([Told(partition=0, offset=1, trade_id=1, side=None)]), claims)
+
+    assert rows_of(engine, "SELECT side FROM trades") == [(None,)]
+
+
+def test_every_message_of_a_batch_is_accounted_for(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher), 1: claimed(flusher, 1)}
+    flusher.flush(batch([Told(partition=1, offset=0, trade_id=3, at=NOON + timedelta(hours=1))]), claims)
+    told = [
+        Told(partition=0, offset=0, trade_id=1),
+        Told(partition=0, offset=1, trade_id=1, price="2"),
+        Told(partition=0, offset=2, trade_id=None),
+        Told(partition=1, offset=1, trade_id=3),
+        Told(partition=1, offset=2, trade_id=4, side="neither"),
+        Told(partition=1, offset=3, trade_id=5, trade_ts=NOON + timedelta(days=36500)),
+    ]
+
+    done = flusher.flush(batch(told), claims)
+
+    by_partition = {entry.partition: entry for entry in done.entries}
+    zero, one = by_partition[0], by_partition[1]
+    assert (zero.messages, zero.rows_written, zero.rows_deduplicated, zero.quarantined) == (3, 1, 1, 1)
+    assert (one.messages, one.rows_written, one.rows_not_newer, one.quarantined) == (3, 0, 1, 2)
+    assert rows_of(
+        engine, 'SELECT partition, "offset", reason, sqlstate, value FROM sink.quarantine ORDER BY 1, 2'
+    ) == [
+        (0, 2, "decode", None, b"0/2"),
+        (1, 2, "rejected", "23514", b"1/2"),
+        (1, 3, "ts_range", None, b"1/3"),
+    ]
+    assert done.reasons == {"decode": 1, "rejected": 1, "ts_range": 1}
+
+
+def test_the_runner_up_takes_the_place_of_a_refused_winner(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher)}
+    told = [
+        Told(partition=0, offset=0, trade_id=1, price="1", side="buy"),
+        Told(partition=0, offset=1, trade_id=1, price="2", side="sell"),
+        Told(partition=0, offset=2, trade_id=1, price="3", side="neither"),
+        Told(partition=0, offset=3, trade_id=1, price="4", side="wrong"),
+        Told(partition=0, offset=4, trade_id=2, price="5"),
+    ]
+
+    done = flusher.flush(batch(told), claims)
+
+    assert trades(engine) == [(1, Decimal(2), 0, 1), (2, Decimal(5), 0, 4)]
+    assert [row[0] for row in rows_of(engine, 'SELECT "offset" FROM sink.quarantine ORDER BY 1')] == [2, 3]
+    entry = done.entries[0]
+    assert (entry.messages, entry.rows_written, entry.rows_deduplicated, entry.quarantined) == (5, 2, 1, 2)
+
+
+@pytest.mark.parametrize("bad", [{0}, {63}, {5, 6}, {0, 31, 63}, set(range(64))])
+def test_bad_rows_are_found_wherever_they_are(flusher: Flusher, engine: Engine, bad: set[int]) -> None:
+    claims = {0: claimed(flusher)}
+    told = [Told(partition=0, offset=n, trade_id=n, side="wrong" if n in bad else "buy") for n in range(64)]
+
+    flusher.flush(batch(told), claims)
+
+    assert {row[0] for row in trades(engine)} == set(range(64)) - bad
+    assert {row[0] for row in rows_of(engine, 'SELECT "offset" FROM sink.quarantine')} == bad
+    assert position(engine) == 64
+
+
+def test_contiguous_flushes_of_a_claim_extend_one_ledger_row(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher)}
+    flusher.flush(batch([Told(partition=0, offset=0, trade_id=1)]), claims)
+    flusher.flush(batch([Told(partition=0, offset=1, trade_id=2)]), claims)
+    flusher.flush(batch([Told(partition=0, offset=2, trade_id=3)]), {0: claimed(flusher)} | {})
+
+    ranges = "SELECT from_offset, to_offset, claim_seq, messages FROM sink.flushes ORDER BY id"
+    assert rows_of(engine, ranges) == [(0, 2, 1, 2), (2, 3, 2, 1)]
+
+
+def test_offsets_without_messages_are_accounted_for(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher)}
+    empty = batch([Told(partition=0, offset=0, trade_id=1)])
+    empty.advance(0, 1, 4)
+
+    flusher.flush(empty, claims)
+
+    assert position(engine) == 4
+    assert rows_of(engine, "SELECT from_offset, to_offset, messages FROM sink.flushes") == [(0, 4, 1)]
+
+
+def test_undecodable_messages_alone_still_move_the_position(flusher: Flusher, engine: Engine) -> None:
+    flusher.flush(batch([Told(partition=0, offset=0, trade_id=None)]), {0: claimed(flusher)})
+
+    assert position(engine) == 1
+    assert rows_of(engine, "SELECT reason, error, key FROM sink.quarantine") == [
+        ("decode", "not a trade\\x00", b"BTCUSDT")
+    ]
+
+
+def test_under_the_producers_clock_a_message_without_observed_at_is_quarantined(
+    flusher: Flusher, engine: Engine
+) -> None:
+    told = [
+        Told(partition=0, offset=0, trade_id=1, observed_at=NOON),
+        Told(partition=0, offset=1, trade_id=2, observed_at=None),
+    ]
+
+    flusher.flush(batch(told, clock="field"), {0: claimed(flusher)})
+
+    assert [row[0] for row in trades(engine)] == [1]
+    assert rows_of(engine, "SELECT reason FROM sink.quarantine") == [("no_observed_at",)]
+
+
+@pytest.mark.parametrize(
+    ("seen", "start"),
+    [
+        ({}, 3),
+        ({"initial": {0: 9, 1: 9}}, 9),
+        ({"initial": {0: 9}, "committed": 2}, 2),
+        ({"initial": {0: 9}, "committed": 2, "marked": True}, 9),
+        ({"initial": {0: 9}, "committed": 12}, 9),
+    ],
+)
+def test_a_first_claim_starts_where_the_setting_or_an_operator_says(
+    flusher: Flusher, seen: dict[str, Any], start: int
+) -> None:
+    assert claimed(flusher, log_start=3, **seen).start == start
+
+
+def test_a_partition_added_later_starts_at_its_log_start(flusher: Flusher) -> None:
+    claimed(flusher, 0, initial={0: 100, 1: 100})
+
+    assert claimed(flusher, 1, initial={0: 200, 1: 200, 2: 50}).start == 100
+    assert claimed(flusher, 2, initial={0: 200, 1: 200, 2: 50}).start == 0
+
+
+def test_an_unmarked_lower_commit_rewinds_and_is_recorded(flusher: Flusher, engine: Engine) -> None:
+    flusher.flush(batch([Told(partition=0, offset=n, trade_id=n) for n in range(5)]), {0: claimed(flusher)})
+
+    rewound = claimed(flusher, committed=2)
+
+    assert (rewound.start, rewound.rewound_from) == (2, 5)
+    assert position(engine) == 2
+    assert rows_of(engine, "SELECT kind, from_offset, to_offset FROM sink.flushes ORDER BY id") == [
+        ("flush", 0, 5),
+        ("rewind", 5, 2),
+    ]
+    assert claimed(flusher, committed=1, marked=True).start == 2
+
+
+def test_a_topic_made_anew_is_refused(flusher: Flusher) -> None:
+    claimed(flusher, topic_id="old")
+
+    with pytest.raises(DefinitionError, match="deleted and made anew"):
+        claimed(flusher, topic_id="new")
+
+
+def test_another_kafka_cluster_is_refused(flusher: Flusher) -> None:
+    flusher.recognise("cluster-a", "sink.trades")
+    flusher.recognise("cluster-a", "sink.trades")
+
+    with pytest.raises(DefinitionError, match="cluster-b"):
+        flusher.recognise("cluster-b", "sink.trades")
+
+
+def test_a_gap_in_kafkas_log_is_recorded(flusher: Flusher, engine: Engine) -> None:
+    claim = claimed(flusher)
+
+    assert flusher.skip(claim, 50).durable == {0: 50}
+    assert rows_of(engine, "SELECT kind, from_offset, to_offset FROM sink.flushes") == [("gap", 0, 50)]
+    assert claimed(flusher).start == 50
+
+
+def test_a_missing_table_says_what_to_run(flusher: Flusher, engine: Engine) -> None:
+    claim = claimed(flusher)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE trades"))
+
+    with pytest.raises(DefinitionError, match="sink migrate"):
+        flusher.flush(batch([Told(partition=0, offset=0, trade_id=1)]), {0: claim})
+    assert position(engine) == 0
+
+
+def test_a_missing_grant_says_what_to_run(flusher: Flusher, engine: Engine) -> None:
+    claim = claimed(flusher)
+    with engine.begin() as connection:
+        connection.execute(text("REVOKE INSERT ON trades FROM sink_writer"))
+
+    with pytest.raises(DefinitionError, match=r"roles\.sql"):
+        flusher.flush(batch([Told(partition=0, offset=0, trade_id=1)]), {0: claim})
+
+
+def test_a_lost_connection_is_transient_and_the_flush_can_be_run_again(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher)}
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sink_writer' AND datname = current_database()"
+            )
+        )
+    told = [Told(partition=0, offset=0, trade_id=1)]
+
+    with pytest.raises(TransientError):
+        flusher.flush(batch(told), claims)
+
+    assert flusher.flush(batch(told), claims).durable == {0: 1}
+    assert [row[0] for row in trades(engine)] == [1]
+
+
+def test_a_statement_timeout_asks_for_a_smaller_batch(writer_url: str, engine: Engine) -> None:
+    slow = flusher_of(writer_url, limits=Limits(statement_timeout=0.3))
+    claim = claimed(slow)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$"
+            )
+        )
+        connection.execute(text("CREATE TRIGGER slow BEFORE INSERT ON trades FOR EACH ROW EXECUTE FUNCTION slow()"))
+
+    with pytest.raises(OversizeError):
+        slow.flush(batch([Told(partition=0, offset=0, trade_id=1)]), {0: claim})
+    slow.close()
+
+
+def test_a_lock_held_too_long_is_transient(writer_url: str, engine: Engine) -> None:
+    waiting = flusher_of(writer_url, limits=Limits(lock_timeout=0.2))
+    claim = claimed(waiting)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT * FROM sink.positions FOR UPDATE"))
+
+        with pytest.raises(TransientError):
+            waiting.flush(batch([Told(partition=0, offset=0, trade_id=1)]), {0: claim})
+    waiting.close()
+
+
+class _Swallower(psycopg.Cursor[Any]):
+    """A cursor that lets its transaction break just before COMMIT, after every check, and swallows the error."""
+
+    def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
+        if query == "COMMIT":
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                super().execute("SELECT 1 / 0")
+        return super().execute(query, *arguments, **options)
+
+
+def test_a_commit_that_is_answered_with_rollback_is_no_commit(
+    flusher: Flusher, writer_url: str, engine: Engine
+) -> None:
+    claim = claimed(flusher)
+
+    def connect() -> psycopg.Connection:
+        connection = open_connection(writer_url, application_name="test")
+        connection.cursor_factory = _Swallower
+        return connection
+
+    lying = Flusher(dataset=DATASETS["trades"], source=SOURCE, owner="me", connect=connect)
+
+    with pytest.raises(TransientError, match="ROLLBACK"):
+        lying.flush(batch([Told(partition=0, offset=0, trade_id=1)]), {0: claim})
+    assert trades(engine) == []
+
+
+def test_a_flush_never_lowers_synchronous_commit(writer_url: str, engine: Engine) -> None:
+    """A trigger notes the setting in force while the rows are written."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "ALTER ROLE sink_writer IN DATABASE current SET synchronous_commit = off".replace(
+                    "DATABASE current", f"DATABASE {engine.url.database}"
+                )
+            )
+        )
+        connection.execute(text("CREATE TABLE noted (setting text)"))
+        connection.execute(text("GRANT INSERT ON noted TO sink_writer"))
+        connection.execute(
+            text(
+                "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$ BEGIN INSERT INTO noted VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$"
+            )
+        )
+        connection.execute(text("CREATE TRIGGER note BEFORE INSERT ON trades FOR EACH ROW EXECUTE FUNCTION note()"))
+    fresh = flusher_of(writer_url)
+
+    fresh.flush(batch([Told(partition=0, offset=0, trade_id=1)]), {0: claimed(fresh)})
+
+    assert rows_of(engine, "SELECT setting FROM noted") == [("on",)]
+    fresh.close()
+
+
+def _interleaved(offsets: Sequence[int]) -> list[Told]:
+    return [Told(partition=0, offset=offset, trade_id=offset % 3, price=str(offset)) for offset in offsets]
+
+
+def test_a_replay_of_everything_changes_nothing(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher)}
+    flusher.flush(batch(_interleaved(range(10))), claims)
+    before = rows_of(engine, "SELECT * FROM trades ORDER BY trade_id")
+    rewound = {0: claimed(flusher, committed=0)}
+
+    done = flusher.flush(batch(_interleaved(range(10))), rewound)
+
+    assert rows_of(engine, "SELECT * FROM trades ORDER BY trade_id") == before
+    assert done.entries[0].rows_not_newer == 3
