@@ -162,13 +162,13 @@ class Pipeline:
             if left <= 0:
                 log.warning("the deadline cut the last flush short; its messages are read again", dataset=self.dataset)
                 return
-            self._harvest()
-            if self._running is None and self._clock() >= self._retry_at:
-                self._start_flush(self._queue.popleft() if self._queue else self._collector.hand_over())
             if self._running is not None:
                 self._running.wait(min(left, 0.2))
+                self._harvest()
+            elif self._clock() < self._retry_at:
+                self._kafka.poll(1, min(left, 0.2))  # backing off, and still a member of the group
             else:
-                self._kafka.poll(1, min(left, 0.2))  # backing off: stay in the group
+                self._start_flush(self._queue.popleft() if self._queue else self._collector.hand_over())
 
     def close(self) -> None:
         """Close the database connection, unless a flush that hangs still holds it."""

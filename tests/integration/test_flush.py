@@ -40,7 +40,8 @@ def flusher(writer_url: str) -> Iterator[Flusher]:
 
 
 def claimed(flusher: Flusher, partition: int = 0, **start: Any) -> Claim:
-    return flusher.claim(Start(partition=partition, **{"log_start": 0, "initial": {}} | start), uuid.uuid4())
+    facts: dict[str, Any] = {"log_start": 0, "initial": {}} | start
+    return flusher.claim(Start(partition=partition, **facts), uuid.uuid4())
 
 
 def rows_of(engine: Engine, statement: str) -> list[tuple[Any, ...]]:
@@ -333,7 +334,8 @@ def test_a_lost_connection_is_transient_and_the_flush_can_be_run_again(flusher: 
     with engine.begin() as connection:
         connection.execute(
             text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sink_writer' AND datname = current_database()"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE usename = 'sink_writer' AND datname = current_database()"
             )
         )
     told = [Told(partition=0, offset=0, trade_id=1)]
