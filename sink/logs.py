@@ -73,9 +73,8 @@ def configure(*, form: Literal["auto", "console", "json"], level: str, stream: T
 
 
 def _for_people(*, colors: bool) -> list[Processor]:
-    # Tracebacks are redacted text by now. A plain formatter tells the renderer so: its own would show local variables,
-    # secrets among them, and it warns about the text.
-    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
+    # Tracebacks are redacted text by now: drawn by the renderer they would show local variables, secrets among them.
+    return [structlog.dev.ConsoleRenderer(colors=colors)]
 
 
 def _for_machines() -> list[Processor]:

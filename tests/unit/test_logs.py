@@ -86,7 +86,7 @@ def test_secrets_never_leave(form: Literal["console", "json"]) -> None:
     stream = configured(form)
     log = structlog.get_logger("sink")
     log.error("cannot reach postgresql://u:hunter2@h/db", password="hunter2", kafka={"sasl.password": "hunter2"})
-    password = "hunter2"
+    password = "hunter2"  # a local variable, which no traceback may show
     try:
         int(f"http://u:{password}@registry")
     except ValueError as error:
