@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from rich.console import Console
@@ -15,21 +14,15 @@ from sink.redaction import redact_text
 def main() -> None:
     """Run the command; an expected error becomes one sentence on stderr and its documented exit code.
 
-    Anything else keeps its traceback, which a bug report needs. Ctrl-C ends quietly with 130 (Typer sees to it).
+    Anything else keeps its traceback, which a bug report needs. Typer and Rich see to the quiet ends: Ctrl-C with 130,
+    and 1 when nobody reads the output any more.
     """
     try:
-        try:
-            app()
-        finally:
-            sys.stdout.flush()
+        app()
     except SinkError as error:
         message = f"error: {redact_text(str(error))}"
         Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Nobody reads our output any more, as in "sink config | head"; the interpreter must not try again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -73,8 +73,8 @@ def configure(*, form: Literal["auto", "console", "json"], level: str, stream: T
 
 
 def _for_people(*, colors: bool) -> list[Processor]:
-    # The traceback is text by now: a renderer that draws it anew would show local variables, secrets among them.
-    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
+    # Tracebacks are redacted text by now: drawn by the renderer they would show local variables, secrets among them.
+    return [structlog.dev.ConsoleRenderer(colors=colors)]
 
 
 def _for_machines() -> list[Processor]:

@@ -14,6 +14,7 @@ _SECRET_NAME = re.compile(
 )
 # Greedy up to the last @ of the word: a password may itself hold an unescaped @ or /.
 _URL_PASSWORD = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)\S*@", re.IGNORECASE)
+_WHOLE_URL = re.compile(r"^(?P<head>[^:/]*://[^:/@]*:).*@", re.DOTALL)
 # As in a connection string, a query string or a librdkafka option: sslpassword=..., sasl.password = '...'.
 _ASSIGNMENT = re.compile(
     r"(?P<head>\b[\w.-]*(?:passw(?:or)?d|passphrase|secret|token)[\w.-]*\s*=\s*)(?:'[^']*'|\"[^\"]*\"|[^\s&,;]+)",
@@ -29,6 +30,11 @@ def is_secret(name: str) -> bool:
 def redact_text(text: str) -> str:
     """Mask the passwords of URLs and of ``password=...`` assignments within a text."""
     return _ASSIGNMENT.sub(rf"\g<head>{MASK}", _URL_PASSWORD.sub(rf"\g<head>{MASK}@", text))
+
+
+def redact_url(url: str) -> str:
+    """Mask the passwords of one URL, wherever it may be malformed: blanks in it do not end it."""
+    return redact_text(_WHOLE_URL.sub(rf"\g<head>{MASK}@", url))
 
 
 def redact(name: str, value: object) -> object:

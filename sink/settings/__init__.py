@@ -16,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from sink.errors import ConfigError
-from sink.redaction import MASK, is_secret, redact_text
+from sink.redaction import MASK, is_secret, redact_text, redact_url
 from sink.settings import catalogue
 from sink.settings.kafka import REFUSED
 from sink.settings.reference import markdown
@@ -140,7 +140,7 @@ def _sentences(detail: ErrorDetails, layers: Layers) -> list[str]:
     message = template.format(**context) if template else detail["msg"].removeprefix("Value error, ")
     if path not in layers.given:
         return [message]  # about several settings of a group, which the message names
-    value = "" if _is_secret(path) else f", but it is {str(layers.given[path].value)!r}"
+    value = "" if _is_secret(path) else f", but it is {redact_url(str(layers.given[path].value))!r}"
     return [f"{layers.named(path)} {message}{value}"]
 
 
@@ -174,7 +174,7 @@ def _is_secret(path: catalogue.Path) -> bool:
 def _shown(path: catalogue.Path, value: object) -> object:
     plain = value.get_secret_value() if isinstance(value, SecretStr) else value
     if path == catalogue.DATABASE_URL:
-        return redact_text(str(plain))
+        return redact_url(str(plain))
     if _is_secret(path) and plain is not None:
         return MASK
-    return redact_text(str(plain)) if isinstance(plain, str | Path) else plain
+    return redact_url(str(plain)) if isinstance(plain, str | Path) else plain

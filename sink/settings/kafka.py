@@ -49,6 +49,8 @@ _CLASSIC_ONLY = frozenset({"heartbeat.interval.ms", "partition.assignment.strate
 
 
 def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(_text(one) for one in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

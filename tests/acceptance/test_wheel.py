@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,15 @@ def build(directory: Path) -> Path:
     return wheel
 
 
+def lend_production_packages(target: Path) -> None:
+    """Link what production locks, and nothing that only developers have, out of the environment of this very run."""
+    locked = re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / "requirements/production.txt").read_text(), re.MULTILINE)
+    by_name = {re.sub(r"[-_.]+", "-", one.name).lower(): one for one in importlib.metadata.distributions()}
+    for distribution in (by_name[name] for name in locked if name in by_name):  # some are for other platforms
+        for top in {file.parts[0] for file in distribution.files or []} - {"..", "__pycache__"}:
+            (target / top).symlink_to(Path(str(distribution.locate_file(top))))
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("dist"))
@@ -43,9 +53,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run([uv, "venv", "--quiet", "--python", sys.executable, environment], environment.parent)
     python = environment / "bin/python"
     run([uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", python, wheel], environment.parent)
-    # The dependencies of this very run are lent by path; the .pth files among them, our editable install, are not read.
     packages = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], environment.parent)
-    (Path(packages.strip()) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    lend_production_packages(Path(packages.strip()))
     return environment / "bin"
 
 
@@ -65,6 +74,11 @@ def test_nothing_else_travels_in_the_wheel(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names} == {"sink", "kafka_timescale_sink-0.1.0.dist-info"}
     assert "sink/py.typed" in names
+
+
+def test_what_only_developers_have_is_not_there(installed: Path, tmp_path: Path) -> None:
+    find = "import importlib.util as u; print([n for n in ('pytest', 'hatchling', 'polars') if u.find_spec(n)])"
+    assert run([installed / "python", "-c", find], tmp_path) == "['polars']\n"
 
 
 def test_the_command_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:

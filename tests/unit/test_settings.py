@@ -69,7 +69,11 @@ def test_a_named_toml_file_must_exist_and_parse(tmp_path: Path) -> None:
 
 
 def test_kafka_options_pass_through_from_variables_and_toml(tmp_path: Path) -> None:
-    write(tmp_path / "sink.toml", '[kafka]\n"fetch.min.bytes" = 10\nsocket_keepalive_enable = true\nclient.id = "c"\n')
+    write(
+        tmp_path / "sink.toml",
+        '[kafka]\n"fetch.min.bytes" = 10\nsocket_keepalive_enable = true\nclient.id = "c"\n'
+        'ssl_curves_list = ["X25519", "P-256"]\n',
+    )
     settings = load(
         {"SINK_KAFKA__GROUP_PROTOCOL": "consumer", "SINK_KAFKA__BOOTSTRAP_SERVERS": "k:1"}, directory=tmp_path
     )
@@ -79,6 +83,7 @@ def test_kafka_options_pass_through_from_variables_and_toml(tmp_path: Path) -> N
         "fetch.min.bytes": "10",
         "group.protocol": "consumer",
         "socket.keepalive.enable": "true",
+        "ssl.curves.list": "X25519,P-256",
     }
 
 
@@ -239,7 +244,7 @@ def test_a_per_dataset_setting_must_name_a_dataset(tmp_path: Path) -> None:
     assert load({"SINK_CLOCK__TRADES": "field"}, directory=tmp_path, datasets=["trades"]).clock_of("trades") == "field"
 
 
-@given(secret=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6).map(lambda text: f"s3cr-{text}"))
+@given(secret=st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=6).map(lambda text: f"s3cr-{text}"))
 def test_no_error_ever_shows_a_secret(secret: str) -> None:
     environ = {
         "DATABASE_URL": f"postgres://user:{secret}@host/db",
@@ -275,6 +280,18 @@ def test_what_is_in_force_is_shown_with_its_source_and_without_secrets(tmp_path:
     assert rows["SINK_BREAKER__RUN"].source == ".stack/sink.env"
     assert rows["SINK_BATCH__MAX_ROWS"].source == "default"
     assert "hunter2" not in repr(rows)
+
+
+@given(secret=st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=6).map(lambda text: f"s3cr-{text}"))
+def test_what_is_shown_never_holds_a_secret(secret: str) -> None:
+    environ = {
+        "DATABASE_URL": f"postgresql+psycopg://user:{secret}@host/db",
+        "SINK_REGISTRY__USER": "user",
+        "SINK_REGISTRY__PASSWORD": secret,
+        "SINK_KAFKA__SASL_PASSWORD": secret,
+        "SINK_KAFKA__SSL_KEY_PEM": secret,
+    }
+    assert secret not in "".join(str(row.value) for row in explain(environ, directory=Path("/nonexistent")))
 
 
 def test_settings_are_frozen_values(tmp_path: Path) -> None:
