@@ -13,9 +13,11 @@ import yaml
 
 from sink.errors import ConfigError, TransientError
 from sink.stack import Stack
+from sink.stack.broker import Broker
+from sink.stack.database import Database
 from sink.stack.docker import COMPOSE_FILE, Compose, Container, engine_answers
+from sink.stack.registry import Registry
 from sink.stack.server import Server
-from sink.stack.stack import Broker, Database, Registry
 from tests.unit.stack.fake_docker import FakeDocker
 
 DOCKER = {"SINK_STACK_BACKEND": "docker", "PATH": "/usr/bin"}
