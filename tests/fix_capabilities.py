@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +19,9 @@ _DESELECTED = pytest.StashKey[Counter[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers of capabilities."""
     config.addinivalue_line("markers", "needs_docker: runs only where a Docker engine answers")
+    config.addinivalue_line(
+        "markers", "needs_native: runs where there is no Docker engine, or the native tools as well"
+    )
     config.addinivalue_line("markers", "needs_community: runs only on TimescaleDB's community edition")
 
 
@@ -43,6 +47,11 @@ def _docker() -> bool:
     return engine_answers(os.environ)
 
 
+def _native() -> bool:
+    # Without an engine the native stack is all there is, so that a missing tool must then fail the tests.
+    return not _docker() or all(map(shutil.which, ("java", "mvn", "mmdebstrap", "setpriv")))
+
+
 def _community() -> bool:
     url = os.environ.get("SINK_TEST_DATABASE_URL")
     if url is None:
@@ -53,4 +62,4 @@ def _community() -> bool:
     return row == ("timescale",)
 
 
-_CAPABILITIES = {"needs_docker": _docker, "needs_community": _community}
+_CAPABILITIES = {"needs_docker": _docker, "needs_native": _native, "needs_community": _community}

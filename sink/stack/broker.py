@@ -16,7 +16,8 @@ from sink.stack.record import MAIN
 from sink.stack.server import Server
 
 # One node: every replication factor is 1. Groups settle at once and notice a dead member within seconds, so that
-# tests of rebalances are quick. Topics are made by those who need them, never by a typing error.
+# tests of rebalances are quick; so does the controller, which admits a killed broker again only when the session of
+# its former life has ended. Topics are made by those who need them, never by a typing error.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -26,6 +27,8 @@ advertised.listeners=PLAINTEXT://{host}:{port}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 log.dirs=log
 auto.create.topics.enable=false
 default.replication.factor=1

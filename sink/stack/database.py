@@ -22,6 +22,9 @@ from sink.stack.server import STOP_SECONDS, Server
 
 DATABASE = "ingestion"
 _UNPRIVILEGED = "nobody"
+_OWNER_SUFFIX = ".owner"
+# Compiled into Debian's server: it knows no other place for the rules of time zones.
+_ZONES = Path("/usr/share/zoneinfo")
 
 # Every database with the extension takes a worker slot, and every test has a database. No Unix socket, so that
 # nothing lies outside the data folder.
@@ -82,6 +85,11 @@ class Database(Server):
     def prepare(self) -> None:
         """Make the data folder, unless it is there, and wait for what a killed server has left behind."""
         self._end_leftovers()
+        if not (_ZONES / "UTC").exists():
+            raise ConfigError(
+                "the database needs the rules of time zones; "
+                "install with: sudo apt-get install -y --no-install-recommends tzdata"
+            )
         if os.geteuid() == 0 and not _reachable(self.cache.path):
             raise ConfigError(
                 f"the database runs as the user {_UNPRIVILEGED}, who cannot enter {self.cache.path}; "
@@ -89,6 +97,7 @@ class Database(Server):
             )
         if self.data.is_dir():
             return
+        self._forget_deleted_checkouts()
         part = self.data.with_name(f"{self.data.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(mode=0o700, parents=True)
@@ -98,6 +107,8 @@ class Database(Server):
         settings = [f"--set={name}={value}" for name, value in _SETTINGS.items()]
         options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", *settings]
         self._run([*self._program("initdb"), f"--pgdata={part}", *options], what="make the database's data folder")
+        if self.data.parent != self.directory:
+            self.data.with_suffix(_OWNER_SUFFIX).write_text(str(self.directory))
         part.rename(self.data)
 
     def command(self) -> Sequence[str]:
@@ -118,6 +129,18 @@ class Database(Server):
         """Stop the server: ``fast`` ends the sessions and writes everything out, ``immediate`` is a crash."""
         self._end({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode])
         self._end_leftovers()
+
+    def delete_data(self) -> None:
+        """Delete the data of the stopped server, and its remembered port."""
+        super().delete_data()
+        self.data.with_suffix(_OWNER_SUFFIX).unlink(missing_ok=True)
+
+    def _forget_deleted_checkouts(self) -> None:
+        """Delete data that lie in the cache for a directory that is no more."""
+        for owner in (self.cache.path / "data").glob(f"*{_OWNER_SUFFIX}"):
+            if not Path(owner.read_text()).exists():
+                shutil.rmtree(owner.with_suffix(""), ignore_errors=True)
+                owner.unlink(missing_ok=True)
 
     def _end_leftovers(self) -> None:
         """End the sessions that outlive a killed server for a moment; they hold its memory, so none could start."""

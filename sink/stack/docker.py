@@ -102,7 +102,7 @@ class Container:
     def configure(self) -> None:
         """Bring the running service into the state that users expect."""
         if self.name == registry.Registry.name:
-            registry.require_backward(f"http://{self.address}{registry.API_PATH}")
+            registry.require_backward(self.address)
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stop the service: ``fast`` in the orderly way, ``immediate`` is a crash."""
@@ -116,7 +116,8 @@ class Container:
         self._compose("kill", "--signal", signal.Signals(number).name, self.name)
 
     def delete_data(self) -> None:
-        """Do nothing: the data go with the project's volumes."""
+        """Forget the port; the data go with the project's volumes."""
+        (self._compose.directory / f"{self.name}.json").unlink(missing_ok=True)
 
     def status(self) -> ServerStatus:
         """Say how the service is; its memory is the engine's affair."""
@@ -135,4 +136,4 @@ class Container:
         """The address that clients are given."""
         if self.name == Database.name:
             return database_url(self.address)
-        return f"http://{self.address}{registry.API_PATH}" if self.name == registry.Registry.name else self.address
+        return registry.registry_url(self.address) if self.name == registry.Registry.name else self.address

@@ -31,7 +31,7 @@ _UNUSED = (
 
 # The broker logs through slf4j; without the binding it would die without a word.
 _POM = """\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
+<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>local</groupId>
   <artifactId>broker</artifactId>

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import httpx
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 
 from sink.errors import TransientError
 from sink.stack import downloads
@@ -28,7 +28,7 @@ class Registry(Server):
     @property
     def url(self) -> str:
         """Where the Confluent-compatible interface is."""
-        return f"http://{self.address}{API_PATH}"
+        return registry_url(self.address)
 
     def installed(self) -> bool:
         """Say whether the distribution is in the cache."""
@@ -60,25 +60,40 @@ class Registry(Server):
 
     def answers(self) -> bool:
         """Say whether the registry answers."""
-        return answers(self.url)
+        return answers(self.address)
 
     def configure(self) -> None:
         """Have it refuse incompatible schemas, as Confluent's registry does by default."""
-        require_backward(self.url)
+        require_backward(self.address)
 
 
-def answers(url: str) -> bool:
-    """Say whether the registry at ``url`` answers."""
+def registry_url(address: str) -> str:
+    """Give the address of the Confluent-compatible interface of the registry at ``address``."""
+    return f"http://{address}{API_PATH}"
+
+
+def answers(address: str) -> bool:
+    """Say whether the registry at ``address`` (``host:port``) answers."""
     try:
-        return httpx.get(f"{url}/subjects", timeout=2, trust_env=False).is_success
-    except httpx.HTTPError:
+        return _status(address, "GET", "/subjects", body=None, seconds=2) == HTTPStatus.OK
+    except (OSError, HTTPException):
         return False
 
 
-def require_backward(url: str) -> None:
-    """Set the compatibility rule BACKWARD at the registry at ``url``, whose own default is none at all."""
+def require_backward(address: str) -> None:
+    """Set the compatibility rule BACKWARD at the registry at ``address``, whose own default is none at all."""
     try:
-        response = httpx.put(f"{url}/config", json={"compatibility": "BACKWARD"}, timeout=10, trust_env=False)
-        response.raise_for_status()
-    except httpx.HTTPError as error:
-        raise TransientError(f"the registry at {url} would not take its compatibility rule: {error}") from error
+        status = _status(address, "PUT", "/config", body='{"compatibility": "BACKWARD"}', seconds=10)
+    except (OSError, HTTPException) as error:
+        raise TransientError(f"the registry at {address} did not take its compatibility rule: {error}") from error
+    if status != HTTPStatus.OK:
+        raise TransientError(f"the registry at {address} did not take its compatibility rule: HTTP status {status}")
+
+
+def _status(address: str, method: str, path: str, *, body: str | None, seconds: float) -> int:
+    connection = HTTPConnection(address, timeout=seconds)
+    try:
+        connection.request(method, API_PATH + path, body=body, headers={"Content-Type": "application/json"})
+        return connection.getresponse().status
+    finally:
+        connection.close()

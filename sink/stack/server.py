@@ -17,7 +17,7 @@ from sink.stack.ports import LOOPBACK
 from sink.stack.processes import Process, spawn, wait_until
 from sink.stack.record import MAIN, Record, port
 
-READY_SECONDS = 90
+READY_SECONDS = 180
 STOP_SECONDS = 30
 
 

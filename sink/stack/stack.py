@@ -99,8 +99,6 @@ class Stack:
                     self._compose("down", "--volumes")
                 for server in self.servers:
                     server.delete_data()
-                for kind in _KINDS:
-                    (self.directory / f"{kind.name}.json").unlink(missing_ok=True)
                 shutil.rmtree(self.directory / "logs", ignore_errors=True)
                 (self.directory / "backend").unlink(missing_ok=True)
 
