@@ -94,6 +94,8 @@ def explain_connect(url: URL, error: DBAPIError) -> SinkError:
     The driver gives no SQLSTATE for a failed login, so this looks step by step: does the name resolve, does the port
     answer, does the same login reach the maintenance database.
     """
+    if sqlstate_of(error) is not None:  # it came about, and its first statement failed
+        return translate(error)
     unreachable = _unreachable(url)
     if unreachable is not None:
         return unreachable
