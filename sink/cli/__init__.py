@@ -6,12 +6,14 @@ import typer
 
 from sink.cli import stack, topics
 from sink.cli.config import config
+from sink.cli.migrate import migrate
 from sink.cli.produce import produce
 from sink.cli.run import run
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(run)
 app.command()(produce)
+app.command()(migrate)
 app.command()(config)
 app.add_typer(topics.app, name="topics")
 app.add_typer(stack.app, name="stack")
