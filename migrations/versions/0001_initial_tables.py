@@ -66,8 +66,8 @@ END
 $body$
 """
 
-# deploy/roles.sql grants by default privileges. What these cannot say: one function to the writer, and retention to
-# nobody but the owner, since it decides what is deleted; nor is the revision the writer's to change. A database without these roles needs none of it.
+# deploy/roles.sql grants by default privileges. What these cannot say: one function to the writer, and retention (it
+# decides what is deleted) and the revision to nobody but the owner. A database without these roles needs none of it.
 GRANTS = """
 DO $body$
 BEGIN

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from sink.cli.migrate import migrate
+
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.command()(migrate)
 
 
 @app.callback()

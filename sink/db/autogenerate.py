@@ -39,9 +39,9 @@ class HypertableOp(ops.ExecuteSQLOp):
         """Swap the statement with the one that takes it back."""
         return HypertableOp(self.undo, undo=self.sql, finding=self.finding)
 
-    def to_diff_tuple(self) -> tuple[str, str, str]:
+    def to_diff_tuple(self) -> tuple[str, str]:
         """Describe the difference for ``alembic check``."""
-        return ("hypertable", self.finding, self.sql)
+        return ("hypertable", self.finding)
 
 
 rewriter = Rewriter()

@@ -57,6 +57,8 @@ def translate(error: SQLAlchemyError | psycopg.Error) -> SinkError:
     if state is None:
         if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
             return TransientError("the connection to the database was lost; the same call may succeed later")
+        if isinstance(cause, psycopg.ProgrammingError):
+            return ConfigError("the database URL has an option that the driver does not know; see its part after '?'")
         return SinkError(f"the database library failed: {type(cause).__name__}")
     for prefix, kind, sentence in _STATES:
         if state.startswith(prefix):
@@ -86,7 +88,7 @@ _STATES: tuple[tuple[str, type[SinkError], str], ...] = (
 )
 
 
-def explain_connect(url: URL) -> SinkError:
+def explain_connect(url: URL, error: DBAPIError) -> SinkError:
     """Find out why no connection to ``url`` came about.
 
     The driver gives no SQLSTATE for a failed login, so this looks step by step: does the name resolve, does the port
@@ -100,12 +102,12 @@ def explain_connect(url: URL) -> SinkError:
         host = f" -h {url.host}" if url.host else ""
         user = f" -U {url.username}" if url.username else ""
         return ConfigError(
-            f"there is no database {url.database} on {url.host or 'the local socket'}:{url.port or 5432};"
-            f" make it with: createdb{host}{port}{user} {url.database}"
+            f"there is no database {shown(url)}; make it with: createdb{host}{port}{user} {url.database}"
         )
+    said = str(error.orig).strip().rpartition("\n")[2].rpartition("failed: ")[2]
     return ConfigError(
-        f"the server refused the login of {url.username or 'the default user'} to {shown(url)};"
-        " check user and password of DATABASE_URL, and that pg_hba.conf lets this host in"
+        f"the server refused {url.username or 'the default user'} at {shown(url)} ({said}); check user, password and"
+        " options of DATABASE_URL, and that pg_hba.conf lets this host in"
     )
 
 
@@ -126,14 +128,10 @@ def _unreachable(url: URL) -> SinkError | None:
 
 def _exists(url: URL) -> bool | None:
     """Tell whether the database exists; None where the login is refused as well."""
+    maintenance = url.set(drivername="postgresql", database="postgres")
     try:
         with psycopg.connect(
-            host=url.host,
-            port=url.port,
-            user=url.username,
-            password=str(url.password) if url.password is not None else None,
-            dbname="postgres",
-            connect_timeout=PROBE_TIMEOUT,
+            maintenance.render_as_string(hide_password=False), connect_timeout=PROBE_TIMEOUT
         ) as connection:
             row = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [url.database]).fetchone()
             return row is not None

@@ -90,7 +90,7 @@ def read_hypertables(connection: Connection) -> Mapping[str, Hypertable]:
 
 def is_community(connection: Connection) -> bool:
     """Tell the community edition, which has policies, from Apache-2, which has not."""
-    return connection.scalar(text("SELECT current_setting('timescaledb.license', true)")) == "timescale"
+    return bool(connection.scalar(text("SELECT current_setting('timescaledb.license', true) = 'timescale'")))
 
 
 def _retention(connection: Connection) -> Mapping[str, timedelta]:

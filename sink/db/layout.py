@@ -28,14 +28,18 @@ def _flat(node: ast.expr) -> str:
     match node:
         case ast.Constant(value=str(text)):
             return repr(text) if '"' in text and "'" not in text else json.dumps(text, ensure_ascii=False)
-        case ast.Call(func=func, args=args, keywords=keywords):
-            return f"{_flat(func)}({', '.join(_flat_argument(part) for part in [*args, *keywords])})"
+        case ast.Call():
+            return f"{_flat(node.func)}({', '.join(_flat_argument(part) for part in _arguments(node))})"
         case ast.List(elts=items):
             return f"[{', '.join(_flat(item) for item in items)}]"
         case ast.Attribute(value=value, attr=name):
             return f"{_flat(value)}.{name}"
         case _:
             return ast.unparse(node)
+
+
+def _arguments(call: ast.Call) -> list[ast.expr | ast.keyword]:
+    return [*call.args, *call.keywords]
 
 
 def _flat_argument(part: ast.expr | ast.keyword) -> str:
@@ -45,13 +49,13 @@ def _flat_argument(part: ast.expr | ast.keyword) -> str:
 
 
 def _expression(node: ast.expr, *, depth: int, before: int, after: int) -> str:
-    """Write one expression that starts at column ``before`` and is followed by ``after`` characters on its last line."""
+    """Write one expression that starts at column ``before`` and has ``after`` characters behind it on its last line."""
     flat = _flat(node)
     if before + len(flat) + after <= WIDTH:
         return flat
     match node:
-        case ast.Call(func=func, args=args, keywords=keywords) if args or keywords:
-            return f"{_flat(func)}({_parts([*args, *keywords], depth)}\n{INDENT * depth})"
+        case ast.Call() if arguments := _arguments(node):
+            return f"{_flat(node.func)}({_parts(arguments, depth)}\n{INDENT * depth})"
         case ast.List(elts=items) if items:
             return f"[{_parts(items, depth)}\n{INDENT * depth}]"
         case ast.Constant(value=str(text)):

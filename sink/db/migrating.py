@@ -1,183 +1,117 @@
-"""Run Alembic's scripts on a database: one run at a time, with time-outs, after looking whether it is ours to change."""
+"""Bring a database to a revision, compare it with the models, or write the SQL, from code rather than by `alembic`."""
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from logging.config import fileConfig
-from typing import Any
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
 
-from alembic import context
+from alembic import command
+from alembic.autogenerate import produce_migrations
 from alembic.config import Config
+from alembic.operations.ops import UpgradeOps
+from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import URL, Connection, create_engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
-from sink.db.autogenerate import include_name, include_object, rewriter
-from sink.db.errors import explain_connect, parse_url, sqlstate_of, translate
+from sink.db.environment import WAIT, Report
 from sink.db.models import Base
-from sink.db.preflight import judge_server, read_server, refuse_foreign_tables, refuse_unknown_revisions
-from sink.errors import ConfigError, SinkError, TransientError
-from sink.settings import Settings
+from sink.errors import ConfigError, DefinitionError
 
-LOCK = int.from_bytes(b"sinkmigr", "big")
-"""Key of the advisory lock that a migrating session holds, in the database it migrates."""
-WAIT = 600
-"""Seconds to wait for another migration."""
-CHANGING = frozenset({"upgrade", "downgrade", "stamp"})
-SESSION = (
-    # Not "$user" first: a role called sink would otherwise get its tables into the schema of that name.
-    "SET search_path = public",
-    "SET lock_timeout = '10s'",
-    "SET statement_timeout = '15min'",
-    "SET client_min_messages = warning",
-)
-EXTENSION = "CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public"
-
-Report = Callable[[str], None]
-_LOG = logging.getLogger("alembic.env")
+__all__ = ["WAIT", "check", "upgrade", "write_sql"]
 
 
-def run_environment() -> None:
-    """Do what ``migrations/env.py`` is for: run the present Alembic command against the chosen database.
+def upgrade(url: str, folder: Path, report: Report, *, revision: str = "head", wait: float = WAIT) -> None:
+    """Bring the database up to a revision, waiting up to ``wait`` seconds for another migration.
 
-    Under the ``alembic`` command an expected error ends the process with one sentence and its documented exit code;
-    callers of the API (``sink migrate``) get the error itself.
+    ``report`` gets a sentence for each revision applied, each warning, and while waiting. Raises ConfigError,
+    TransientError or DefinitionError with the next step.
     """
-    config = context.config
-    if config.config_file_name is not None and config.cmd_opts is not None:
-        fileConfig(config.config_file_name, disable_existing_loggers=False)
-    try:
-        if context.is_offline_mode():
-            _write_sql()
-        else:
-            _run_online(_url(config), command=_command(config), wait=_wait(config))
-    except SinkError as error:
-        if config.cmd_opts is None:
-            raise
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
+    config = _config(folder, url)
+    config.attributes.update(wait=wait, report=report, on_version_apply=_announce(report))
+    command.upgrade(config, _known(config, revision))
 
 
-def _url(config: Config) -> URL:
-    chosen = context.get_x_argument(as_dictionary=True).get("db_url") or config.attributes.get("database_url")
-    return parse_url(str(chosen or Settings().database_url.get_secret_value()))
+def check(url: str, folder: Path) -> None:
+    """Compare the database with the models; raises DefinitionError that lists every difference."""
+    config = _config(folder, url)
+    config.attributes["command"] = "check"
+    script = ScriptDirectory.from_config(config)
+    findings: list[str] = []
 
-
-def _command(config: Config) -> str:
-    """Name the command; a caller of the API that names none is taken to change things."""
-    if config.cmd_opts is not None:
-        return str(config.cmd_opts.cmd[0].__name__)
-    return str(config.attributes.get("command", "upgrade"))
-
-
-def _wait(config: Config) -> float:
-    chosen = context.get_x_argument(as_dictionary=True).get("wait") or config.attributes.get("wait", WAIT)
-    try:
-        return float(chosen)
-    except ValueError:
-        raise ConfigError(f"-x wait={chosen} is no number of seconds") from None
-
-
-def _write_sql() -> None:
-    """Write a script for psql (``--sql``); what can only be checked on a live database is left to its reader."""
-    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
-    with context.begin_transaction():
-        for statement in (*SESSION, EXTENSION):
-            context.execute(statement)
-        context.run_migrations()
-
-
-def _run_online(url: URL, *, command: str, wait: float) -> None:
-    try:
-        with _connected(url) as connection:
-            for statement in SESSION:
-                connection.execute(text(statement))
-            connection.commit()
-            if command in CHANGING:
-                _lock(connection, wait=wait, report=_LOG.warning)
-            _check(connection, command)
-            context.configure(connection=connection, target_metadata=Base.metadata, **_options())
-            with context.begin_transaction():
-                context.run_migrations()
-    except SQLAlchemyError as error:
-        raise translate(error) from error
-
-
-def _options() -> dict[str, Any]:
-    return {
-        "include_schemas": True,
-        "include_name": include_name,
-        "include_object": include_object,
-        "process_revision_directives": rewriter,
-        "compare_type": True,
-        "compare_server_default": True,
-    }
-
-
-@contextmanager
-def _connected(url: URL) -> Iterator[Connection]:
-    engine = create_engine(
-        url, poolclass=NullPool, connect_args={"application_name": "sink migrate", "connect_timeout": 10}
-    )
-    try:
-        connection = engine.connect()
-    except OperationalError as error:
-        raise explain_connect(url) from error
-    with connection:
-        yield connection
-
-
-def _check(connection: Connection, command: str) -> None:
-    """Look before touching; an upgrade also enables the extension."""
-    heads = MigrationContext.configure(connection).get_current_heads()
-    refuse_unknown_revisions(heads, [script.revision for script in context.script.walk_revisions()])
-    if command == "upgrade":
-        for warning in judge_server(read_server(connection)):
-            _LOG.warning(warning)
-        if not heads:
-            refuse_foreign_tables(connection, Base.metadata)
-        connection.execute(text(EXTENSION))
-    connection.commit()
-
-
-def _lock(connection: Connection, *, wait: float, report: Report) -> None:
-    """Hold the lock until the connection closes; wait for a session that has it, and say so."""
-    if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK}):
-        report(f"another migration is running ({_holder(connection)}); waiting up to {wait:g} seconds for it")
-        try:
-            connection.execute(
-                text("SELECT set_config('lock_timeout', :limit, true), set_config('statement_timeout', '0', true)"),
-                {"limit": f"{max(1, round(wait * 1000))}ms"},
+    def compare(revisions: Sequence[str], context: MigrationContext) -> list[Any]:
+        if set(revisions) != set(script.get_heads()):
+            raise DefinitionError(
+                f"the database is at revision {', '.join(revisions) or 'none'}, this version of the sink needs"
+                f" {', '.join(script.get_heads())}: run sink migrate"
             )
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
-        except DBAPIError as error:
-            if sqlstate_of(error) != "55P03":
-                raise
-            connection.rollback()
-            raise TransientError(
-                f"another migration still runs after {wait:g} seconds: {_holder(connection)}; try again when it has"
-                " ended, or end its session with pg_terminate_backend"
-            ) from error
-    connection.commit()
+        operations = produce_migrations(context, Base.metadata).upgrade_ops or UpgradeOps(())
+        for difference in operations.as_diffs():
+            findings.extend(_sentences(difference))
+        return []
+
+    with EnvironmentContext(config, script, fn=compare):
+        script.run_env()
+    if findings:
+        listed = "".join(f"\n  - {finding}" for finding in findings)
+        raise DefinitionError(
+            f"the database is not as the models say:{listed}\nundo what was changed by hand, or make it a migration:"
+            " alembic revision --autogenerate"
+        )
 
 
-def _holder(connection: Connection) -> str:
-    row = connection.execute(_HOLDER, {"key": LOCK}).one_or_none()
-    if row is None:
-        return "it has just ended"
-    return f"process {row.pid} of user {row.usename} from {row.client}, connected since {row.backend_start:%H:%M:%S}"
+def write_sql(folder: Path, output: TextIO, *, revision: str = "head") -> None:
+    """Write the SQL that brings an empty database up to a revision, for people who run it themselves."""
+    config = _config(folder, None)
+    config.output_buffer = output
+    command.upgrade(config, _known(config, revision), sql=True)
 
 
-_HOLDER = text(
-    """
-    SELECT pid, usename, COALESCE(host(client_addr), 'the local socket') AS client, backend_start
-    FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE locktype = 'advisory' AND granted AND objsubid = 1
-      AND (CAST(classid AS bigint) << 32) | CAST(objid AS bigint) = :key
-      AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    """
-)
+def _config(folder: Path, url: str | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.attributes["database_url"] = url
+    return config
+
+
+def _known(config: Config, revision: str) -> str:
+    """Refuse a revision that the scripts do not have before any connection is made."""
+    script = ScriptDirectory.from_config(config)
+    try:
+        script.get_revisions(revision)
+    except CommandError:
+        heads = ", ".join(script.get_heads())
+        raise ConfigError(f"there is no revision {revision}; the newest is {heads}") from None
+    return revision
+
+
+def _announce(report: Report) -> Any:
+    def announce(*, step: Any, **_rest: Any) -> None:
+        report(f"applied {step.up_revision_id}: {step.up_revision.doc}")
+
+    return announce
+
+
+def _sentences(difference: Any) -> Iterator[str]:
+    """Say what Alembic found; a changed column comes as a list of differences."""
+    if isinstance(difference, list):
+        for one in difference:
+            yield from _sentences(one)
+        return
+    match difference:
+        case ("hypertable", finding):
+            yield str(finding)
+        case ("add_table", table):
+            yield f"table {table.fullname} is missing"
+        case ("remove_table", table):
+            yield f"table {table.fullname} is in no model"
+        case ("add_column", _, table, column):
+            yield f"column {table}.{column.name} is missing"
+        case ("remove_column", _, table, column):
+            yield f"column {table}.{column.name} is in no model"
+        case (str(kind), _, table, column, _, found, wanted) if kind.startswith("modify_"):
+            yield f"{kind.removeprefix('modify_')} of {table}.{column} is {found}, the model says {wanted}"
+        case (str(kind), item, *_):
+            what = kind.replace("add_", "missing ").replace("remove_", "unexpected ")
+            yield f"{what} {getattr(item, 'name', item)} on {getattr(item, 'table', '')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, MetaData, text
@@ -37,8 +37,8 @@ def read_server(connection: Connection) -> Server:
     return Server(**connection.execute(_SERVER).mappings().one())
 
 
-def judge_server(server: Server) -> list[str]:
-    """Refuse what cannot work (DefinitionError); give warnings about what can but should not stay."""
+def judge_server(server: Server, warn: Callable[[str], object]) -> None:
+    """Refuse a server that cannot work (DefinitionError); warn of one that can but should not stay as it is."""
     if server.offered is None:
         raise DefinitionError(
             "the server has no TimescaleDB: install its package for this PostgreSQL (Debian:"
@@ -51,18 +51,24 @@ def judge_server(server: Server) -> list[str]:
         )
     version = server.installed or server.offered
     if _parts(version) < OLDEST:
-        raise DefinitionError(f"TimescaleDB {version} is too old, {_dotted(OLDEST)} is the oldest that works:{_UPDATE}")
+        raise DefinitionError(
+            f"TimescaleDB {version} is too old, {_dotted(OLDEST)} is the oldest that works: update its package,"
+            " restart the server, then ALTER EXTENSION timescaledb UPDATE"
+        )
+    if _parts(version) < RECOMMENDED:
+        warn(f"TimescaleDB {version} works, but has known faults: {_dotted(RECOMMENDED)} or newer is advised")
+
+
+def refuse_missing_privileges(server: Server) -> None:
+    """Refuse a user who could not make the tables, naming the grants."""
     missing = [] if server.may_create else [f'GRANT CREATE ON DATABASE "{server.database}" TO "{server.user}"']
     if not server.may_create_tables:
         missing.append(f'GRANT CREATE ON SCHEMA public TO "{server.user}"')
     if missing:
         raise DefinitionError(
-            f"{server.user} may not make the tables in {server.database}: have an administrator run deploy/roles.sql,"
-            f" or: {'; '.join(missing)}"
+            f"{server.user} may not make the tables in {server.database}: migrate as sink_migrator after an"
+            f" administrator has run deploy/roles.sql, or after: {'; '.join(missing)}"
         )
-    if _parts(version) < RECOMMENDED:
-        return [f"TimescaleDB {version} works, but has known faults: {_dotted(RECOMMENDED)} or newer is advised"]
-    return []
 
 
 def refuse_foreign_tables(connection: Connection, metadata: MetaData) -> None:
@@ -93,14 +99,12 @@ def refuse_unknown_revisions(heads: Sequence[str], known: Sequence[str]) -> None
 
 def _parts(version: str) -> tuple[int, ...]:
     """Give the leading numbers of a version, so that 2.20.0-dev compares as 2.20.0."""
-    return tuple(int(part) for part in version.split("-")[0].split(".") if part.isdecimal())
+    return tuple(int(part) for part in version.partition("-")[0].split(".") if part.isdecimal())
 
 
 def _dotted(version: Sequence[int]) -> str:
     return ".".join(str(part) for part in version)
 
-
-_UPDATE = " update its package, restart the server, then ALTER EXTENSION timescaledb UPDATE"
 
 # The loader defines this setting at the start of every session, also where the extension was never created.
 _SERVER = text(
