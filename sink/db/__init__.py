@@ -30,11 +30,11 @@ def engine_for(url: str) -> Engine:
 def session_scope(url: str | None = None) -> Iterator[Session]:
     """Give a session whose transaction is committed when the block succeeds, rolled back when it raises.
 
-    The database is ``url``, or the one that the settings name (``DATABASE_URL``) at the time of the call. Errors of the
-    block and of the commit pass unchanged.
+    The database is ``url``, or the one that the settings name (``DATABASE_URL``) at the time of the call. Objects
+    that the block has read stay readable after it. Errors of the block and of the commit pass unchanged.
     """
     engine = engine_for(url or Settings().database_url.get_secret_value())
-    with Session(engine) as session, session.begin():
+    with Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
 
 

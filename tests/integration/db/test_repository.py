@@ -264,6 +264,14 @@ def test_counts_and_rows_are_right_over_several_statements_and_chunks(
     assert session.scalar(text("SELECT count(*) FROM timescaledb_information.chunks")) == 7
 
 
+def test_rows_are_locked_in_the_order_of_their_keys_so_that_two_writers_do_not_deadlock(session: Session) -> None:
+    upsert_trades(session, [trade(number, symbol=symbol) for number in (3, 1, 2) for symbol in ("b", "B", "a")])
+
+    written = session.execute(text("SELECT symbol, trade_id FROM trades ORDER BY tableoid, ctid")).all()
+
+    assert [tuple(row) for row in written] == [(symbol, number) for symbol in ("B", "a", "b") for number in (1, 2, 3)]
+
+
 def test_a_hundred_thousand_payloads_go_in_one_call(session: Session) -> None:
     result = upsert_trades(session, [trade(number) for number in range(100_000)])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -114,6 +116,16 @@ def test_a_message_shows_only_the_beginning_of_a_long_value(value: object) -> No
     assert len(str(error)) < 150
 
 
+@pytest.fixture
+def machine_in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("machine_in_tokyo")
 def test_times_become_utc_and_naive_ones_are_utc_already() -> None:
     moment = datetime(2025, 3, 30, 1, 30, 0, 123456, tzinfo=UTC)
 
