@@ -49,14 +49,14 @@ def layout_of(node: Node, resolution: Resolution, header_size: int, shape: Shape
     """Lay out a writer's records; None where the columnar reader cannot take them (arrays, maps, wide decimals)."""
     flat = _Flat(branches=iter(shape))
     leaves = [flat.add(child, _scale_of(position, resolution)) for position, child in enumerate(node.children)]
-    if not flat.possible:
-        return None
     select: list[pl.Expr] = []
     for column, source in resolution.sources:
         leaf = None if source is None else leaves[source.position]
         if leaf is None and not column.nullable:
             return None
         select.append(_column(column, source, leaf, flat).alias(column.name))
+    if not flat.possible:
+        return None
     select.append((pl.all_horizontal(flat.checks) if flat.checks else pl.lit(value=True)).alias(OK))
     names = [*(entry["name"] for entry in flat.fields), TAG]
     # The values' own headers stay where they are, as a field that is skipped: cutting them off would cost a copy each.
