@@ -238,7 +238,7 @@ def _value(kind: Any, name: str, rng: random.Random) -> Any:
 
 def _primitive(kind: str, rng: random.Random) -> Any:
     odd = rng.random() < 0.2
-    return {
+    makers: dict[str, Callable[[], Any]] = {
         "null": lambda: None,
         "boolean": lambda: rng.random() < 0.5,
         "int": lambda: rng.choice([0, -1, 2**31 - 1, -(2**31), 12345]),
@@ -247,7 +247,8 @@ def _primitive(kind: str, rng: random.Random) -> Any:
         "double": lambda: 2.5,
         "bytes": lambda: rng.randbytes(4),
         "string": lambda: rng.choice(_TEXTS) if odd else "BTCUSDT",
-    }[kind]()
+    }
+    return makers[kind]()
 
 
 def _amount(rng: random.Random) -> bytes:
