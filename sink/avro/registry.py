@@ -159,14 +159,15 @@ class Registry:
         answer = self._call("POST", path, body={"schema": text}, none_for={_SUBJECT_UNKNOWN, _VERSION_UNKNOWN})
         return answer is None or bool(answer["is_compatible"])
 
-    def compatibility(self) -> str:
-        """Give the registry's global compatibility rule, for example BACKWARD or NONE."""
-        answer = self._call("GET", "/config")
+    def compatibility(self, subject: str | None = None) -> str:
+        """Give the compatibility rule of a subject or of the whole registry, for example BACKWARD or NONE."""
+        answer = self._call("GET", "/config" if subject is None else f"/config/{_quoted(subject)}?defaultToGlobal=true")
         return str(answer.get("compatibilityLevel") or answer.get("compatibility"))
 
-    def set_compatibility(self, level: str) -> None:
-        """Set the registry's global compatibility rule."""
-        self._call("PUT", "/config", body={"compatibility": level})
+    def set_compatibility(self, level: str, subject: str | None = None) -> None:
+        """Set the compatibility rule of a subject or of the whole registry."""
+        path = "/config" if subject is None else f"/config/{_quoted(subject)}"
+        self._call("PUT", path, body={"compatibility": level})
 
     def _call(
         self, method: str, path: str, *, body: object = None, none_for: frozenset[int] | set[int] = frozenset()
