@@ -77,9 +77,24 @@ class ColumnarDecoder:
         shapes, broken = _by_shape(writer, values, indices)
         parts = [self._one_by_one.decode(writer, values, broken)]
         for shape, members in shapes.items():
-            alike = self._alike(writer, shape, values, members) if len(members) >= self._few else None
-            parts.append(alike or self._one_by_one.decode(writer, values, members))
+            parts += self._halves(writer, shape, values, members)
         return parts
+
+    def _halves(
+        self, writer: Writer, shape: Shape, values: Sequence[bytes | None], indices: Sequence[int]
+    ) -> list[_Part]:
+        """Read well-formed messages of one shape; halve them around one that Polars refuses, such as bad UTF-8."""
+        many = len(indices) >= self._few and self._layout(writer, shape) is not None
+        alike = self._alike(writer, shape, values, indices) if many else None
+        if alike is not None:
+            return [alike]
+        if not many or len(indices) < 2 * self._few:
+            return [self._one_by_one.decode(writer, values, indices)]
+        middle = len(indices) // 2
+        return [
+            *self._halves(writer, shape, values, indices[:middle]),
+            *self._halves(writer, shape, values, indices[middle:]),
+        ]
 
     def _alike(
         self, writer: Writer, shape: Shape | None, values: Sequence[bytes | None], indices: Sequence[int]
