@@ -17,7 +17,7 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from sink.avro.decode import MAX_VALUE_BYTES, OneByOne, assemble
-from sink.avro.layout import OK, TAG, Layout, layout_of
+from sink.avro.layout import OK, TAG, Container, Layout, layout_of, outline_of
 from sink.avro.schemas import Schema
 from sink.avro.wire import Shape
 from sink.avro.writers import Intake, SchemaResolver, Writer
@@ -74,8 +74,10 @@ class ColumnarDecoder:
         alike = self._alike(writer, _shape_of_first(writer, values, indices), values, indices)
         if alike is not None:
             return [alike]
-        shapes, broken = _by_shape(writer, values, indices)
-        parts = [self._one_by_one.decode(writer, values, broken)]
+        shapes, broken = self._outlined(writer, values, indices), list[int]()
+        if shapes is None:
+            shapes, broken = _by_shape(writer, values, indices)
+        parts = [self._one_by_one.decode(writer, values, broken)] if broken else []
         for shape, members in shapes.items():
             parts += self._halves(writer, shape, values, members)
         return parts
@@ -101,18 +103,8 @@ class ColumnarDecoder:
     ) -> _Part | None:
         """Read messages of one shape at once; None where not all of them have it or something else is odd."""
         layout = None if shape is None else self._layout(writer, shape)
-        if layout is None:
-            return None
-        tags, expected = self._tags.first(len(indices))
-        pieces: list[bytes] = [b""] * (2 * len(indices))
-        pieces[0::2] = [values[index] or b"" for index in indices]
-        pieces[1::2] = tags
-        file = io.BytesIO(layout.container(len(indices), b"".join(pieces)))
-        try:
-            raw = pl.read_avro(file, columns=layout.names)
-        except (PolarsError, PanicException):
-            return None
-        if not (raw[TAG] == expected).all():
+        raw = None if layout is None else self._read(layout.container, values, indices)
+        if layout is None or raw is None:
             return None
         frame = raw.select(pl.Series(MESSAGE, indices, dtype=pl.UInt32), *layout.select)
         ok = frame[OK]
@@ -122,6 +114,36 @@ class ColumnarDecoder:
         doubtful = frame.filter(~ok)[MESSAGE].to_list()
         checked, bad = self._one_by_one.decode(writer, values, doubtful)
         return pl.concat([frame.filter(ok), checked]), bad
+
+    def _read(
+        self, container: Container, values: Sequence[bytes | None], indices: Sequence[int]
+    ) -> pl.DataFrame | None:
+        """Read messages as one file; None where Polars refuses, or a boundary is not where it must be."""
+        tags, expected = self._tags.first(len(indices))
+        pieces: list[bytes] = [b""] * (2 * len(indices))
+        pieces[0::2] = [values[index] or b"" for index in indices]
+        pieces[1::2] = tags
+        file = io.BytesIO(container.file(len(indices), b"".join(pieces)))
+        try:
+            raw = pl.read_avro(file, columns=container.names)
+        except (PolarsError, PanicException):
+            return None
+        return raw if (raw[TAG] == expected).all() else None
+
+    def _outlined(
+        self, writer: Writer, values: Sequence[bytes | None], indices: Sequence[int]
+    ) -> dict[Shape, list[int]] | None:
+        """Sort messages by shape at once; None where that cannot be done. Their values are not yet checked."""
+        outline = outline_of(writer.node, len(writer.header))
+        raw = None if outline is None else self._read(outline.container, values, indices)
+        if outline is None or raw is None or not outline.null_branches:
+            return None
+        nulls = raw.select(pl.Series(MESSAGE, indices, dtype=pl.UInt32), pl.exclude(TAG).is_null())
+        shapes: dict[Shape, list[int]] = {}
+        for key, part in nulls.group_by(outline.container.names[:-1]):
+            taken = zip(key, outline.null_branches, strict=True)
+            shapes[tuple(branch if null else 1 - branch for null, branch in taken)] = part[MESSAGE].to_list()
+        return shapes
 
     def _layout(self, writer: Writer, shape: Shape) -> Layout | None:
         at = (writer.header, shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import io
 import json
 import random
@@ -286,6 +287,24 @@ def test_every_flat_version_is_read_as_columns(version: str) -> None:
     """Had a layout been refused, agreement of the two decoders would prove nothing."""
     subject = ColumnarDecoder(schema=TRADES, key=KEY, resolver=resolver(version_of("trades", version)), few=1)
     subject._one_by_one = recording = Recording()
-    values = [frame_confluent(1, body("trades", version, random.Random(seed))) for seed in range(60)]
-    subject.decode(messages(values))
-    assert len(recording.given) < 45  # the odd values among them, which are many
+    values = [frame_confluent(1, body("trades", version, random.Random(seed))) for seed in range(120)]
+    decoded = subject.decode(messages(values))
+    assert set(decoded.frame["message"]) - set(recording.given)
+
+
+def test_messages_of_many_shapes_are_sorted_without_walking_each() -> None:
+    walked: list[bytes] = []
+    subject = ColumnarDecoder(schema=TRADES, key=KEY, resolver=resolver(TRADES.json), few=2)
+    subject._one_by_one = recording = Recording()
+    writer = subject._intake.sort(messages([good()]))[0][0][0]
+
+    def walk(value: bytes, start: int) -> tuple[int, ...]:
+        walked.append(value)
+        return writer.walk(value, start)
+
+    subject._intake._writers[writer.header] = dataclasses.replace(writer, walk=walk)
+    records = [TRADE | {"side": "buy" if at % 2 else None, "observed_at": NOON if at % 3 else None} for at in range(60)]
+    decoded = subject.decode(messages([frame_confluent(1, written(TRADES.json, record)) for record in records]))
+    assert len(walked) == 1
+    assert recording.given == []
+    assert decoded.frame.drop("message").to_dicts() == records
