@@ -23,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "needs_native: runs where there is no Docker engine, or the native tools as well"
     )
     config.addinivalue_line("markers", "needs_community: runs only on TimescaleDB's community edition")
+    config.addinivalue_line("markers", "needs_apache: runs only on the Apache-2 edition of TimescaleDB")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -62,4 +63,13 @@ def _community() -> bool:
     return row == ("timescale",)
 
 
-_CAPABILITIES = {"needs_docker": _docker, "needs_native": _native, "needs_community": _community}
+def _apache() -> bool:
+    return not _community()
+
+
+_CAPABILITIES = {
+    "needs_docker": _docker,
+    "needs_native": _native,
+    "needs_community": _community,
+    "needs_apache": _apache,
+}

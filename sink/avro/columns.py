@@ -17,7 +17,7 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from sink.avro.decode import MAX_VALUE_BYTES, OneByOne, assemble
-from sink.avro.layout import OK, TAG, Layout, layout_of
+from sink.avro.layout import OK, TAG, Container, Layout, layout_of, outline_of
 from sink.avro.schemas import Schema
 from sink.avro.wire import Shape
 from sink.avro.writers import Intake, SchemaResolver, Writer
@@ -74,30 +74,37 @@ class ColumnarDecoder:
         alike = self._alike(writer, _shape_of_first(writer, values, indices), values, indices)
         if alike is not None:
             return [alike]
-        shapes, broken = _by_shape(writer, values, indices)
-        parts = [self._one_by_one.decode(writer, values, broken)]
+        shapes, broken = self._outlined(writer, values, indices), list[int]()
+        if shapes is None:
+            shapes, broken = _by_shape(writer, values, indices)
+        parts = [self._one_by_one.decode(writer, values, broken)] if broken else []
         for shape, members in shapes.items():
-            alike = self._alike(writer, shape, values, members) if len(members) >= self._few else None
-            parts.append(alike or self._one_by_one.decode(writer, values, members))
+            parts += self._halves(writer, shape, values, members)
         return parts
+
+    def _halves(
+        self, writer: Writer, shape: Shape, values: Sequence[bytes | None], indices: Sequence[int]
+    ) -> list[_Part]:
+        """Read well-formed messages of one shape; halve them around one that Polars refuses, such as bad UTF-8."""
+        many = len(indices) >= self._few and self._layout(writer, shape) is not None
+        alike = self._alike(writer, shape, values, indices) if many else None
+        if alike is not None:
+            return [alike]
+        if not many or len(indices) < 2 * self._few:
+            return [self._one_by_one.decode(writer, values, indices)]
+        middle = len(indices) // 2
+        return [
+            *self._halves(writer, shape, values, indices[:middle]),
+            *self._halves(writer, shape, values, indices[middle:]),
+        ]
 
     def _alike(
         self, writer: Writer, shape: Shape | None, values: Sequence[bytes | None], indices: Sequence[int]
     ) -> _Part | None:
         """Read messages of one shape at once; None where not all of them have it or something else is odd."""
         layout = None if shape is None else self._layout(writer, shape)
-        if layout is None:
-            return None
-        tags, expected = self._tags.first(len(indices))
-        pieces: list[bytes] = [b""] * (2 * len(indices))
-        pieces[0::2] = [values[index] or b"" for index in indices]
-        pieces[1::2] = tags
-        file = io.BytesIO(layout.container(len(indices), b"".join(pieces)))
-        try:
-            raw = pl.read_avro(file, columns=layout.names)
-        except (PolarsError, PanicException):
-            return None
-        if not (raw[TAG] == expected).all():
+        raw = None if layout is None else self._read(layout.container, values, indices)
+        if layout is None or raw is None:
             return None
         frame = raw.select(pl.Series(MESSAGE, indices, dtype=pl.UInt32), *layout.select)
         ok = frame[OK]
@@ -107,6 +114,36 @@ class ColumnarDecoder:
         doubtful = frame.filter(~ok)[MESSAGE].to_list()
         checked, bad = self._one_by_one.decode(writer, values, doubtful)
         return pl.concat([frame.filter(ok), checked]), bad
+
+    def _read(
+        self, container: Container, values: Sequence[bytes | None], indices: Sequence[int]
+    ) -> pl.DataFrame | None:
+        """Read messages as one file; None where Polars refuses, or a boundary is not where it must be."""
+        tags, expected = self._tags.first(len(indices))
+        pieces: list[bytes] = [b""] * (2 * len(indices))
+        pieces[0::2] = [values[index] or b"" for index in indices]
+        pieces[1::2] = tags
+        file = io.BytesIO(container.file(len(indices), b"".join(pieces)))
+        try:
+            raw = pl.read_avro(file, columns=container.names)
+        except (PolarsError, PanicException):
+            return None
+        return raw if (raw[TAG] == expected).all() else None
+
+    def _outlined(
+        self, writer: Writer, values: Sequence[bytes | None], indices: Sequence[int]
+    ) -> dict[Shape, list[int]] | None:
+        """Sort messages by shape at once; None where that cannot be done. Their values are not yet checked."""
+        outline = outline_of(writer.node, len(writer.header))
+        raw = None if outline is None else self._read(outline.container, values, indices)
+        if outline is None or raw is None or not outline.null_branches:
+            return None
+        nulls = raw.select(pl.Series(MESSAGE, indices, dtype=pl.UInt32), pl.exclude(TAG).is_null())
+        shapes: dict[Shape, list[int]] = {}
+        for key, part in nulls.group_by(outline.container.names[:-1]):
+            taken = zip(key, outline.null_branches, strict=True)
+            shapes[tuple(branch if null else 1 - branch for null, branch in taken)] = part[MESSAGE].to_list()
+        return shapes
 
     def _layout(self, writer: Writer, shape: Shape) -> Layout | None:
         at = (writer.header, shape)

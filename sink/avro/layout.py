@@ -25,43 +25,82 @@ OK = "ok"
 
 TAG = "tag"
 _I128_BYTES = 16
+_SKIPPED = {"int": "long", "long": "long", "enum": "long", "bytes": "bytes", "string": "bytes", "double": "double"}
 _SYNC = b"sink.avro.layout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """How the bodies of one writer and one shape are read at once.
-
-    ``head`` is the container file's header. ``names`` are the fields to read, ``select`` the columns made of them with
-    the flag :data:`OK`.
-    """
+class Container:
+    """An Avro container file that lacks only its rows: its header, and the names of the fields to read."""
 
     head: bytes
     names: list[str]
+
+    def file(self, rows: int, joined: bytes) -> bytes:
+        """Make the file of joined values (header, body and tag of each)."""
+        return b"".join((self.head, _zigzag(rows), _zigzag(len(joined)), joined, _SYNC))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How the bodies of one writer and one shape are read at once; ``select`` makes the columns and :data:`OK`."""
+
+    container: Container
     select: list[pl.Expr]
 
-    def container(self, rows: int, body: bytes) -> bytes:
-        """Make an Avro container file of joined values (header, body and tag of each)."""
-        return b"".join((self.head, _zigzag(rows), _zigzag(len(body)), body, _SYNC))
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """How the shapes of many bodies are found at once; ``null_branches`` are those of the fields that are read."""
+
+    container: Container
+    null_branches: tuple[int, ...]
 
 
 def layout_of(node: Node, resolution: Resolution, header_size: int, shape: Shape) -> Layout | None:
     """Lay out a writer's records; None where the columnar reader cannot take them (arrays, maps, wide decimals)."""
     flat = _Flat(branches=iter(shape))
     leaves = [flat.add(child, _scale_of(position, resolution)) for position, child in enumerate(node.children)]
-    if not flat.possible:
-        return None
     select: list[pl.Expr] = []
     for column, source in resolution.sources:
         leaf = None if source is None else leaves[source.position]
         if leaf is None and not column.nullable:
             return None
         select.append(_column(column, source, leaf, flat).alias(column.name))
+    if not flat.possible:
+        return None
     select.append((pl.all_horizontal(flat.checks) if flat.checks else pl.lit(value=True)).alias(OK))
-    names = [*(entry["name"] for entry in flat.fields), TAG]
+    names = [entry["name"] for entry in flat.fields]
+    return Layout(container=_container(flat.fields, names, header_size), select=select)
+
+
+def outline_of(node: Node, header_size: int) -> Outline | None:
+    """Outline a writer's records; None where a union is anything but a field that may be null."""
+    flat = _Flat(branches=iter(()))
+    names: list[str] = []
+    null_branches: list[int] = []
+    for child in node.children:
+        if child.type == "union":
+            kinds = [branch.type for branch in child.children]
+            if sorted(kind == "null" for kind in kinds) != [False, True]:
+                return None
+            null_branches.append(kinds.index("null"))
+            # The value is only skipped over, so it is read as what cannot fail: no text, no decimal.
+            value = _SKIPPED.get(kinds[1 - null_branches[-1]])
+            if value is None:
+                return None
+            names.append(flat.field(["null" if kind == "null" else value for kind in kinds]))
+        elif child.has_union:
+            return None
+        else:
+            flat.add(child, None)
+    return Outline(container=_container(flat.fields, names, header_size), null_branches=tuple(null_branches))
+
+
+def _container(fields: list[dict[str, Any]], names: list[str], header_size: int) -> Container:
     # The values' own headers stay where they are, as a field that is skipped: cutting them off would cost a copy each.
-    fields = [{"name": "header", "type": _fixed("header", header_size)}, *flat.fields, {"name": TAG, "type": "double"}]
-    return Layout(head=_head(fields), names=names, select=select)
+    header = {"name": "header", "type": _fixed("header", header_size)}
+    return Container(head=_head([header, *fields, {"name": TAG, "type": "double"}]), names=[*names, TAG])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,7 +119,7 @@ class _Flat:
                 return None
             case "union":
                 branch = next(self.branches)
-                self.checks.append(pl.col(self._field("long")) == branch)
+                self.checks.append(pl.col(self.field("long")) == branch)
                 return self.add(node.children[branch], scale)
             case "record":
                 for child in node.children:
@@ -95,13 +134,13 @@ class _Flat:
         decimal = {"logicalType": "decimal", "precision": PRECISION, "scale": scale}
         match node.type:
             case "int":
-                return self._field("long")
+                return self.field("long")
             case "boolean":
-                name = self._field(_fixed(f"boolean{len(self.fields)}", 1))
+                name = self.field(_fixed(f"boolean{len(self.fields)}", 1))
                 self.checks.append((pl.col(name) == b"\0") | (pl.col(name) == b"\1"))
                 return name
             case "enum":
-                name = self._field("long")
+                name = self.field("long")
                 self.checks.append(pl.col(name).is_between(0, node.size - 1))
                 return name
             case "fixed":
@@ -109,13 +148,14 @@ class _Flat:
                     self.possible &= 0 < node.size <= _I128_BYTES
                 name = f"fixed{len(self.fields)}"
                 return (
-                    self._field(_fixed(name, node.size) | (decimal if scale is not None else {})) if node.size else None
+                    self.field(_fixed(name, node.size) | (decimal if scale is not None else {})) if node.size else None
                 )
             case "bytes" if scale is not None:
-                return self._field({"type": "bytes"} | decimal)
-        return self._field(node.type)
+                return self.field({"type": "bytes"} | decimal)
+        return self.field(node.type)
 
-    def _field(self, type_: Any) -> str:
+    def field(self, type_: Any) -> str:
+        """Add a field of the container; gives its name."""
         name = f"f{len(self.fields)}"
         self.fields.append({"name": name, "type": type_})
         return name

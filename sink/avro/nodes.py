@@ -36,6 +36,11 @@ class Node:
         return self.type not in {"array", "map"} and all(child.plain for child in self.children)
 
     @property
+    def has_union(self) -> bool:
+        """Whether there is a union in it."""
+        return self.type == "union" or any(child.has_union for child in self.children)
+
+    @property
     def empty(self) -> bool:
         """Whether a value takes no bytes at all."""
         if self.type == "record":

@@ -31,15 +31,16 @@ _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 class RegistryAccess:
     """Where the registry is and how to get in; ``timeout`` is in seconds, per request.
 
-    ``ca_file`` replaces the system's certificate authorities; ``cert_file`` and ``key_file`` are the client's own.
+    ``ca_location`` replaces the system's certificate authorities; ``cert_location`` and ``key_location`` are the
+    client's own.
     """
 
     urls: tuple[str, ...]
-    username: str | None = None
+    user: str | None = None
     password: str | None = None
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
+    ca_location: str | None = None
+    cert_location: str | None = None
+    key_location: str | None = None
     timeout: float = 5.0
 
 
@@ -158,14 +159,15 @@ class Registry:
         answer = self._call("POST", path, body={"schema": text}, none_for={_SUBJECT_UNKNOWN, _VERSION_UNKNOWN})
         return answer is None or bool(answer["is_compatible"])
 
-    def compatibility(self) -> str:
-        """Give the registry's global compatibility rule, for example BACKWARD or NONE."""
-        answer = self._call("GET", "/config")
+    def compatibility(self, subject: str | None = None) -> str:
+        """Give the compatibility rule of a subject or of the whole registry, for example BACKWARD or NONE."""
+        answer = self._call("GET", "/config" if subject is None else f"/config/{_quoted(subject)}?defaultToGlobal=true")
         return str(answer.get("compatibilityLevel") or answer.get("compatibility"))
 
-    def set_compatibility(self, level: str) -> None:
-        """Set the registry's global compatibility rule."""
-        self._call("PUT", "/config", body={"compatibility": level})
+    def set_compatibility(self, level: str, subject: str | None = None) -> None:
+        """Set the compatibility rule of a subject or of the whole registry."""
+        path = "/config" if subject is None else f"/config/{_quoted(subject)}"
+        self._call("PUT", path, body={"compatibility": level})
 
     def _call(
         self, method: str, path: str, *, body: object = None, none_for: frozenset[int] | set[int] = frozenset()
@@ -206,14 +208,14 @@ def _checked(url: str) -> str:
 
 def _http(access: RegistryAccess) -> httpx.Client:
     try:
-        context = ssl.create_default_context(cafile=access.ca_file)
-        if access.cert_file is not None:
-            context.load_cert_chain(access.cert_file, access.key_file)
+        context = ssl.create_default_context(cafile=access.ca_location)
+        if access.cert_location is not None:
+            context.load_cert_chain(access.cert_location, access.key_location)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"cannot read the registry's CA or client certificate: {error}") from error
     return httpx.Client(
         verify=context,
-        auth=None if access.username is None else (access.username, access.password or ""),
+        auth=None if access.user is None else (access.user, access.password or ""),
         timeout=httpx.Timeout(access.timeout, connect=min(access.timeout, CONNECT_TIMEOUT)),
         headers={"Accept": f"{_CONTENT_TYPE}, application/json", "Content-Type": _CONTENT_TYPE},
     )
@@ -226,7 +228,7 @@ def _cause(url: str, error: httpx.TransportError) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise DefinitionError(
                 f"the certificate of the schema registry {url} is not trusted ({cause.verify_message}); "
-                "set SINK_REGISTRY__CA_FILE to the authority's certificate"
+                "set SINK_REGISTRY__CA_LOCATION to the authority's certificate"
             ) from error
         cause = cause.__cause__ or cause.__context__
     return f"{type(error).__name__} {error}".strip()
@@ -237,7 +239,7 @@ def _refusal(url: str, answer: _Answer) -> DefinitionError:
     if answer.status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         return DefinitionError(
             f"registry_auth: the schema registry {url} refuses us ({answer.status}); "
-            "check SINK_REGISTRY__USERNAME and SINK_REGISTRY__PASSWORD"
+            "check SINK_REGISTRY__USER and SINK_REGISTRY__PASSWORD"
         )
     if answer.error_code is None:
         return DefinitionError(

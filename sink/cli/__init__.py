@@ -9,6 +9,7 @@ from sink.cli.config import config
 from sink.cli.migrate import migrate
 from sink.cli.produce import produce
 from sink.cli.run import run
+from sink.cli.schemas import schemas
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(run)
@@ -16,6 +17,7 @@ app.command()(produce)
 app.command()(migrate)
 app.command()(config)
 app.add_typer(topics.app, name="topics")
+app.add_typer(schemas, name="schemas")
 app.add_typer(stack.app, name="stack")
 
 
