@@ -1,6 +1,6 @@
 # Everything a developer runs. `make check` before a commit, `make test` before a push.
 .DEFAULT_GOAL := help
-.PHONY: help check test fmt lock clean
+.PHONY: help check test fmt docs lock clean
 
 BIN := .venv/bin
 
@@ -27,6 +27,10 @@ test: .venv/.complete ## Everything, with real servers that it starts by itself.
 fmt: .venv/.complete ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: .venv/.complete ## Write the pages that come from the code: settings and commands.
+	$(BIN)/sink config --markdown > docs/configuration.md
+	$(BIN)/typer sink.cli utils docs --name sink --title Commands --output docs/cli.md
 
 lock: .venv/.complete ## Compile the hashed requirements files anew from pyproject.toml.
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/production.txt

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from sink.cli.config import config
+
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.command()(config)
 
 
 @app.callback()

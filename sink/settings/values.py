@@ -1,0 +1,200 @@
+"""What can be set, with its type, default and limits; the description of a field is its documentation."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    DirectoryPath,
+    Field,
+    FilePath,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sink.errors import ConfigError
+from sink.settings.catalogue import entries
+from sink.settings.kafka import KafkaOptions
+from sink.settings.sources import LayeredSource, read_layers
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+def _topic_part(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,100}", value):
+        raise ValueError("may hold at most 100 letters, digits and . _ -")
+    return value
+
+
+def _registry_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]\S*", value):
+        raise ValueError("must begin with http:// or https:// and name a host")
+    if "@" in value:
+        raise ValueError("must not hold user or password; set SINK_REGISTRY__USER and SINK_REGISTRY__PASSWORD")
+    return value.rstrip("/")
+
+
+Clock = Literal["record", "field"]
+"""Whose time orders the versions of a row: Kafka's record timestamp or the producer's ``observed_at``."""
+
+
+class Group(BaseModel):
+    """Settings that belong together: ``SINK_<GROUP>__<NAME>``, or a table of the TOML file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Registry(Group):
+    """Where the writer schemas of Confluent-framed messages are found."""
+
+    url: Annotated[str, AfterValidator(_registry_url)] | None = Field(
+        default=None,
+        description="Schema registry with the Confluent API, for example `https://registry:8081`, without user or "
+        "password. Without it only messages in Avro single-object encoding can be read.",
+    )
+    user: str | None = Field(default=None, description="User for basic authentication.")
+    password: SecretStr | None = Field(default=None, description="Password for basic authentication.")
+    ca_location: FilePath | None = Field(
+        default=None, description="PEM file of the authorities to trust instead of the system's."
+    )
+    cert_location: FilePath | None = Field(default=None, description="PEM file of the client certificate.")
+    key_location: FilePath | None = Field(default=None, description="PEM file of the client certificate's key.")
+    timeout: Seconds = Field(default=10.0, description="Longest wait for one answer, in seconds.")
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("SINK_REGISTRY__USER and SINK_REGISTRY__PASSWORD are given together or not at all")
+        if self.key_location and not self.cert_location:
+            raise ValueError(
+                "SINK_REGISTRY__KEY_LOCATION needs SINK_REGISTRY__CERT_LOCATION, the certificate of that key"
+            )
+        return self
+
+
+class Batch(Group):
+    """When a batch is full and is written: whichever limit is met first."""
+
+    max_rows: int = Field(default=50_000, ge=1, le=1_000_000, description="Messages of one batch.")
+    max_bytes: int = Field(
+        default=16 * 1024**2, ge=1024, le=1024**3, description="Size of the raw messages of one batch, in bytes."
+    )
+    max_age: Seconds = Field(
+        default=0.5, description="Longest wait of a message for its batch to fill, in seconds: latency against speed."
+    )
+
+
+class Breaker(Group):
+    """When a dataset halts instead of draining its topic into quarantine."""
+
+    share: float = Field(default=0.5, gt=0, le=1, description="Share of bad messages within the window that halts.")
+    window: int = Field(default=1000, ge=1, le=10_000_000, description="Messages over which the share is taken.")
+    run: int = Field(
+        default=100, ge=1, le=10_000_000, description="Bad messages in a row from one writer schema that halt."
+    )
+
+
+class Log(Group):
+    """What is logged to stderr, and how."""
+
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="`console` for people, `json` for machines; `auto` is console on a terminal."
+    )
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+    ] = Field(default="info", description="Least severe level that is logged.")
+
+
+class Settings(BaseSettings):
+    """Every setting, typed and frozen. Made by :func:`sink.settings.load`, which tells errors as a user wants them."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: SecretStr = Field(
+        default=SecretStr("postgresql+psycopg://postgres:postgres@localhost:5432/ingestion"),
+        description="The TimescaleDB database, as an SQLAlchemy URL for psycopg.",
+    )
+    kafka: KafkaOptions = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="Options of librdkafka, passed through: dots become underscores, so `bootstrap.servers` is "
+        "`SINK_KAFKA__BOOTSTRAP_SERVERS`. Options that the sink owns are refused, with the reason.",
+    )
+    registry: Registry = Field(default_factory=Registry)
+    schemas: DirectoryPath | None = Field(
+        default=None, description="Folder of the Avro schemas; without it those that travel with the package."
+    )
+    topic_prefix: Annotated[str, AfterValidator(_topic_part)] = Field(
+        default="market.", description="Topics are named `<prefix><dataset>`."
+    )
+    group_prefix: Annotated[str, AfterValidator(_topic_part)] = Field(
+        default="sink", min_length=1, description="Consumer groups are named `<prefix>.<dataset>`."
+    )
+    batch: Batch = Field(default_factory=Batch)
+    clock: dict[str, Clock] = Field(
+        default_factory=dict,
+        description="Per dataset, whose time decides which version of a row is newest: `record` is Kafka's record "
+        "timestamp (the default), `field` the producer's `observed_at`. Never change it under data that is there.",
+    )
+    initial_offset: Literal["earliest", "latest", "committed"] = Field(
+        default="earliest",
+        description="Where a sink that the database does not know yet starts; `committed` takes over the group's "
+        "offsets in Kafka once.",
+    )
+    on_data_loss: Literal["halt", "skip"] = Field(
+        default="halt",
+        description="When Kafka no longer has the next message: `halt` the partition, or `skip` ahead and record "
+        "the gap.",
+    )
+    max_message_bytes: int = Field(
+        default=1024**2, ge=128, le=1024**3, description="Larger messages go to quarantine, in bytes."
+    )
+    future_tolerance: float = Field(
+        default=86_400.0,
+        ge=0,
+        le=365 * 86_400,
+        allow_inf_nan=False,
+        description="How far ahead of now a time may lie before its message goes to quarantine, in seconds.",
+    )
+    breaker: Breaker = Field(default_factory=Breaker)
+    statement_timeout: Seconds = Field(default=60.0, description="Longest database statement, in seconds.")
+    lock_timeout: Seconds = Field(default=15.0, description="Longest wait for a database lock, in seconds.")
+    shutdown_timeout: Seconds = Field(
+        default=25.0,
+        description="Time to finish after SIGTERM, in seconds; below the time after which the container is killed.",
+    )
+    log: Log = Field(default_factory=Log)
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override] # pydantic's further sources are not used
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then everything that the process's environment and working directory say."""
+        layers = read_layers(entries(settings_cls), os.environ, Path.cwd(), None)
+        if layers.problems:
+            raise ConfigError("; ".join(layers.problems))
+        return init_settings, LayeredSource(settings_cls, layers)
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_psycopg(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith("postgresql+psycopg://"):
+            raise ValueError("must begin with postgresql+psycopg://, as in postgresql+psycopg://user:pass@host:5432/db")
+        return value
+
+    def clock_of(self, dataset: str) -> Clock:
+        """Whose time orders the versions of this dataset's rows."""
+        return self.clock.get(dataset, "record")

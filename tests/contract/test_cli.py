@@ -1,0 +1,45 @@
+"""Every command explains itself and stands in docs/cli.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import typer.main
+from typer.cli import get_docs_for_click
+
+from sink.cli import app
+
+PAGE = Path(__file__).parents[2] / "docs/cli.md"
+OF_TYPER = {"help", "install_completion", "show_completion"}
+
+
+def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Give a command and everything below it, with the words that call it."""
+    yield name, command
+    for word, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, f"{name} {word}")
+
+
+ROOT = typer.main.get_command(app)
+ALL = dict(commands(ROOT, "sink"))
+
+
+def test_there_are_commands() -> None:
+    assert "sink config" in ALL
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_command_and_every_parameter_has_help(name: str) -> None:
+    command = ALL[name]
+    assert command.help, name
+    unexplained = [one.name for one in command.params if one.name not in OF_TYPER and not getattr(one, "help", None)]
+    assert unexplained == []
+
+
+def test_the_page_of_commands_is_what_the_code_says() -> None:
+    expected = get_docs_for_click(obj=ROOT, ctx=typer.Context(ROOT), name="sink", title="Commands")
+    assert PAGE.read_text(encoding="utf-8").strip() == expected.strip(), "write it anew with: make docs"
