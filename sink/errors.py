@@ -32,6 +32,12 @@ class DefinitionError(SinkError):
     exit_code: ClassVar[int] = 4
 
 
+class BadFile(SinkError):
+    """A file is not what it is said to be, or a line of it cannot be read."""
+
+    exit_code: ClassVar[int] = 5
+
+
 class BadMessage(SinkError):
     """A message cannot become a row; it belongs in quarantine."""
 

@@ -1,0 +1,1 @@
+"""Putting market data into the topics: typed producer, exchange dumps, simulator."""
