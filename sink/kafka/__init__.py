@@ -1,0 +1,1 @@
+"""The broker: the only reader of the topics, their administration, what librdkafka errors mean."""
