@@ -14,7 +14,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from sink.errors import BadMessage, DefinitionError, SinkError, TransientError
 from sink.kafka.errors import translated
-from sink.producing.routes import DATASET_OF, Payload, Route, SchemaIds
+from sink.producing.payload import DATASET_OF, Payload
+from sink.producing.routes import Route, SchemaIds
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +66,6 @@ class MarketProducer:
         self._routes: dict[type[Payload], Route] = {}
         self._delivered: Counter[tuple[str, int]] = Counter()
         self._failure: SinkError | None = None
-        self._failed = 0
         self._since_poll = 0
         options = {**_DEFAULTS, **kafka, **_OWNED, "error_cb": self._on_error, "on_delivery": self._on_delivery}
         try:
@@ -166,7 +166,6 @@ class MarketProducer:
         if error is None:
             self._delivered[topic, -1 if partition is None else partition] += 1
             return
-        self._failed += 1
         if self._failure is None:
             self._failure = translated(error, doing=f"producing to {topic}")
 

@@ -11,17 +11,8 @@ from typing import Any, Protocol
 from sink.avro.encode import Encoder
 from sink.avro.framing import frame_confluent, frame_single_object
 from sink.avro.schemas import Schema, columns_of, shipped_schema
-from sink.db.payloads import CandlePayload, FundingPayload, OpenInterestPayload, TradePayload
 from sink.errors import BadMessage
-
-Payload = CandlePayload | TradePayload | OpenInterestPayload | FundingPayload
-
-DATASET_OF: dict[type[Payload], str] = {
-    CandlePayload: "candles_1m",
-    TradePayload: "trades",
-    OpenInterestPayload: "oi_snapshots",
-    FundingPayload: "funding",
-}
+from sink.producing.payload import Payload
 
 
 class SchemaIds(Protocol):

@@ -4,8 +4,7 @@
 """
 
 from sink.producing.dumps.files import verify_checksum
-from sink.producing.dumps.layout import Payload
 from sink.producing.dumps.names import Dump, identify
 from sink.producing.dumps.reader import LineNote, pass_over, read, stop
 
-__all__ = ["Dump", "LineNote", "Payload", "identify", "pass_over", "read", "stop", "verify_checksum"]
+__all__ = ["Dump", "LineNote", "identify", "pass_over", "read", "stop", "verify_checksum"]

@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sink.db.payloads import CandlePayload, FundingPayload, OpenInterestPayload, TradePayload
 from sink.producing.dumps.cells import CellError
-
-Payload = CandlePayload | TradePayload | OpenInterestPayload | FundingPayload
+from sink.producing.payload import Payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

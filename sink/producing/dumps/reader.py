@@ -11,8 +11,9 @@ from typing import NoReturn
 from sink.errors import BadFile
 from sink.producing.dumps.cells import CellError, TooPreciseError, rounded
 from sink.producing.dumps.files import cells, lines, verify_checksum
-from sink.producing.dumps.layout import Payload, is_header
+from sink.producing.dumps.layout import is_header
 from sink.producing.dumps.names import Dump
+from sink.producing.payload import Payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from operator import attrgetter
 from random import Random
 
-from sink.producing.dumps import Payload
+from sink.producing.payload import Payload
 from sink.producing.simulator.derivatives import Derivatives
 from sink.producing.simulator.instruments import instrument
 from sink.producing.simulator.plan import EPOCH, MINUTE, Plan
