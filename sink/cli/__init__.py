@@ -5,9 +5,13 @@ from __future__ import annotations
 import typer
 
 from sink.cli.config import config
+from sink.cli.produce import produce
+from sink.cli.topics import app as topics
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(config)
+app.command()(produce)
+app.add_typer(topics, name="topics")
 
 
 @app.callback()

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from sink.errors import BadMessage, DefinitionError, SinkError, TransientError
 from sink.kafka.errors import translated
 from sink.producing.payload import DATASET_OF, Payload
-from sink.producing.routes import Route, SchemaIds
+from sink.producing.routes import Registry, Route
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class MarketProducer:
         self,
         kafka: Mapping[str, str],
         *,
-        registry: SchemaIds | None = None,
+        registry: Registry | None = None,
         schemas: Path | None = None,
         topic_prefix: str = "market.",
     ) -> None:

@@ -15,24 +15,37 @@ from sink.errors import BadMessage
 from sink.producing.payload import Payload
 
 
-class SchemaIds(Protocol):
+class Registration(Protocol):
+    """A schema as it stands in the registry."""
+
+    @property
+    def schema_id(self) -> int:
+        """The registry's id."""
+        ...
+
+
+class Registry(Protocol):
     """What a route needs of a schema registry."""
 
-    def id_of(self, subject: str, schema: Schema) -> int:
-        """Give the id of a schema under a subject, registering it where the subject does not have it yet."""
+    def lookup(self, subject: str, text: str) -> Registration | None:
+        """Find a schema under a subject; None where the subject has no such schema."""
+        ...
+
+    def register(self, subject: str, text: str) -> int:
+        """Register a schema under a subject; gives its id."""
         ...
 
 
 class Route:
     """The way of one dataset's payloads: its topic and its encoding."""
 
-    def __init__(self, dataset: str, *, topic: str, registry: SchemaIds | None, schemas: Path | None) -> None:
+    def __init__(self, dataset: str, *, topic: str, registry: Registry | None, schemas: Path | None) -> None:
         self.topic = topic
         schema = shipped_schema(dataset, schemas)
         if registry is None:
             self._header = frame_single_object(schema.fingerprint, b"")
         else:
-            self._header = frame_confluent(registry.id_of(f"{topic}-value", schema), b"")
+            self._header = frame_confluent(_schema_id(registry, f"{topic}-value", schema), b"")
         self._encode = Encoder(schema).encode
         self._names = tuple(column.name for column in columns_of(schema))
         self._values: Callable[[Payload], tuple[Any, ...]] = attrgetter(*self._names)
@@ -50,3 +63,9 @@ class Route:
             return self._header + self._encode(record)
         except BadMessage as error:
             raise BadMessage(error.reason, f"{payload!r} cannot be produced: {error}") from error
+
+
+def _schema_id(registry: Registry, subject: str, schema: Schema) -> int:
+    """Look the schema up before registering it: many registries let producers read only."""
+    found = registry.lookup(subject, schema.text)
+    return registry.register(subject, schema.text) if found is None else found.schema_id

@@ -14,22 +14,26 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """What one source holds: its symbol, its first and last time, and when its last row came to be known."""
+    """What one source holds: its symbol, how many rows, its first time, and when the last row came to be known."""
 
     symbol: str
+    rows: int
     oldest: datetime
     newest: datetime
 
 
 def span_of(payloads: Iterable[Payload]) -> Span | None:
     """Read through payloads of one symbol for the times they span; None where there are none."""
-    symbol, oldest, newest = "", None, None
+    symbol, rows, oldest, newest = "", 0, None, None
     for payload in payloads:
+        rows += 1
         known = payload.observed_at or event_time(payload)
         symbol, time = payload.symbol, event_time(payload)
         oldest = time if oldest is None else min(oldest, time)
         newest = known if newest is None else max(newest, known)
-    return None if oldest is None or newest is None else Span(symbol=symbol, oldest=oldest, newest=newest)
+    if oldest is None or newest is None:
+        return None
+    return Span(symbol=symbol, rows=rows, oldest=oldest, newest=newest)
 
 
 def shifts(spans: Sequence[Span], *, anchor: datetime) -> list[timedelta]:
