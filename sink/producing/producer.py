@@ -12,10 +12,11 @@ from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from sink.avro.registry import Registry
 from sink.errors import BadMessage, DefinitionError, SinkError, TransientError
 from sink.kafka.errors import translated
 from sink.producing.payload import DATASET_OF, Payload
-from sink.producing.routes import Registry, Route
+from sink.producing.routes import Route
 
 _log = logging.getLogger(__name__)
 

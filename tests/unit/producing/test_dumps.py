@@ -72,7 +72,12 @@ def test_kline_keeps_every_digit_and_leaves_empty_columns_none(write: Write) -> 
 
 
 def test_kline_with_statistics_in_a_file_with_header(write: Write) -> None:
-    header = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
+    header = ",".join(
+        (
+            "open_time,open,high,low,close,volume,close_time",
+            "quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore",
+        )
+    )
     line = "1704067200000,1,2,0.5,1.5,10,1704067259999,15.5,7,4,6.2,0"
     (candle,) = payloads(write("BTCUSDT-1m-2024-01-01.csv", f"{header}\n{line}\n"))
     assert isinstance(candle, CandlePayload)
