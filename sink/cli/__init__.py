@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import typer
 
+from sink.cli import stack, topics
 from sink.cli.config import config
 from sink.cli.produce import produce
-from sink.cli.topics import app as topics
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(config)
 app.command()(produce)
-app.add_typer(topics, name="topics")
+app.add_typer(stack.app, name="stack")
+app.add_typer(topics.app, name="topics")
 
 
 @app.callback()

@@ -72,17 +72,13 @@ def test_kline_keeps_every_digit_and_leaves_empty_columns_none(write: Write) -> 
 
 
 def test_kline_with_statistics_in_a_file_with_header(write: Write) -> None:
-    header = ",".join(
-        (
-            "open_time,open,high,low,close,volume,close_time",
-            "quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore",
-        )
-    )
+    statistics = "quote_volume,count,taker_buy_volume,taker_buy_quote_volume"
+    header = f"open_time,open,high,low,close,volume,close_time,{statistics},ignore"
     line = "1704067200000,1,2,0.5,1.5,10,1704067259999,15.5,7,4,6.2,0"
     (candle,) = payloads(write("BTCUSDT-1m-2024-01-01.csv", f"{header}\n{line}\n"))
     assert isinstance(candle, CandlePayload)
-    statistics = (candle.quote_volume, candle.trade_count, candle.taker_buy_base_volume, candle.taker_buy_quote_volume)
-    assert statistics == (Decimal("15.5"), 7, Decimal(4), Decimal("6.2"))
+    read_back = (candle.quote_volume, candle.trade_count, candle.taker_buy_base_volume, candle.taker_buy_quote_volume)
+    assert read_back == (Decimal("15.5"), 7, Decimal(4), Decimal("6.2"))
 
 
 def test_raw_trade_gets_the_takers_side(write: Write) -> None:

@@ -1,0 +1,121 @@
+"""``sink stack``: the development servers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sink.stack import ServerStatus, Stack, Steps
+
+app = typer.Typer(no_args_is_help=True, help="Development servers: a real broker, schema registry and database.")
+
+EXIT_NOT_RUNNING = 3
+Directory = Annotated[Path, typer.Option("--directory", help="Where data, logs and process records lie.")]
+_DIRECTORY = Path(".stack")
+
+
+@app.command()
+def up(directory: Directory = _DIRECTORY) -> None:
+    """Start the servers that do not run, and say how to reach them.
+
+    What is missing is downloaded first. With a Docker engine they run in it, otherwise as processes.
+    """
+    console = Console(highlight=False)
+    with _steps(console) as steps:
+        stack = Stack(directory, steps=steps)
+        stack.up()
+    for name, value in stack.settings().items():
+        console.print(f"{name}={value}", soft_wrap=True, markup=False)
+    console.print(f"written to {stack.env_file}, where sink finds them", soft_wrap=True, markup=False)
+
+
+@app.command()
+def down(directory: Directory = _DIRECTORY) -> None:
+    """Stop the servers that `up` started; the data stay."""
+    with _steps(Console(highlight=False)) as steps:
+        Stack(directory, steps=steps).down()
+
+
+@app.command()
+def reset(directory: Directory = _DIRECTORY) -> None:
+    """Stop the servers and delete their data; downloads stay."""
+    with _steps(Console(highlight=False)) as steps:
+        Stack(directory, steps=steps).reset()
+
+
+@app.command()
+def status(
+    directory: Directory = _DIRECTORY,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - an option's default
+) -> None:
+    """Show each server; the exit code is 0 when all run, 3 otherwise."""
+    servers = Stack(directory).status()
+    if as_json:
+        typer.echo(json.dumps([asdict(server) for server in servers], indent=2))
+    else:
+        Console(highlight=False).print(_table(servers))
+    if any(server.state != "running" for server in servers):
+        raise typer.Exit(EXIT_NOT_RUNNING)
+
+
+def _table(servers: list[ServerStatus]) -> Table:
+    table = Table("server", "state", "address", "pid", "memory", "version", box=None, pad_edge=False)
+    for server in servers:
+        memory = "-" if server.memory is None else f"{server.memory / 2**20:.0f} MB"
+        colour = "green" if server.state == "running" else "red"
+        state = f"[{colour}]{server.state}[/]"
+        table.add_row(server.name, state, server.address, str(server.pid or "-"), memory, server.version)
+    return table
+
+
+@contextmanager
+def _steps(console: Console) -> Iterator[Steps]:
+    if not console.is_terminal:
+        yield _PlainSteps(console)
+        return
+    columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        yield _LiveSteps(progress)
+
+
+class _LiveSteps:
+    """A line with a spinner and a clock for each step."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def step(self, text: str) -> AbstractContextManager[None]:
+        return self._shown(self._progress.add_task(text, total=1))
+
+    @contextmanager
+    def _shown(self, task: TaskID) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._progress.stop_task(task)
+            raise
+        self._progress.update(task, completed=1)
+
+
+class _PlainSteps:
+    """A line when a step begins and one when it is done, for logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        began = time.monotonic()
+        self._console.print(f"{text} ...", soft_wrap=True, markup=False)
+        yield
+        self._console.print(f"{text}: done in {time.monotonic() - began:.1f} s", soft_wrap=True, markup=False)

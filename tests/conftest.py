@@ -1,0 +1,19 @@
+"""What holds for every test, by the modules that see to it, and a clean environment."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+pytest_plugins = ["tests.fix_capabilities", "tests.fix_errors", "tests.fix_stack"]
+
+_KEPT = ("SINK_TEST_", "SINK_STACK_")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Wipe what a developer's environment would let into the tests."""
+    del config
+    for name in list(os.environ):
+        if name == "DATABASE_URL" or (name.startswith("SINK_") and not name.startswith(_KEPT)):
+            del os.environ[name]

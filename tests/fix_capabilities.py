@@ -1,0 +1,56 @@
+"""Tests that need more than the servers at hand can do are deselected, and counted."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from sink.stack import Stack
+from sink.stack.docker import engine_answers
+
+_DESELECTED = pytest.StashKey[Counter[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers of capabilities."""
+    config.addinivalue_line("markers", "needs_docker: runs only where a Docker engine answers")
+    config.addinivalue_line("markers", "needs_community: runs only on TimescaleDB's community edition")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what needs a capability that is not there; the summary says how many tests that are."""
+    wanted = {mark.name for item in items for mark in item.iter_markers() if mark.name in _CAPABILITIES}
+    absent = {name for name in wanted if not _CAPABILITIES[name]()}
+    lacking = {item: next((mark.name for mark in item.iter_markers() if mark.name in absent), None) for item in items}
+    config.stash[_DESELECTED] = Counter(name for name in lacking.values() if name is not None)
+    deselected = [item for item, name in lacking.items() if name is not None]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item, name in lacking.items() if name is None]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was deselected for want of a capability."""
+    for name, count in sorted(config.stash.get(_DESELECTED, Counter[str]()).items()):
+        terminalreporter.write_line(f"{count} deselected: {name.replace('_', ' ')}, which is not here")
+
+
+def _docker() -> bool:
+    return engine_answers(os.environ)
+
+
+def _community() -> bool:
+    url = os.environ.get("SINK_TEST_DATABASE_URL")
+    if url is None:
+        # The native stack takes Debian's package, which is the Apache-2 edition; the image is the community edition.
+        return Stack(Path(__file__).parents[1] / ".stack").backend == "docker"
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        row = connection.execute("SELECT current_setting('timescaledb.license', true)").fetchone()
+    return row == ("timescale",)
+
+
+_CAPABILITIES = {"needs_docker": _docker, "needs_community": _community}
