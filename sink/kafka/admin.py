@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -16,11 +16,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # the stub for
     ResourceType,
 )
 
-from sink.errors import DefinitionError, TransientError
+from sink.errors import ConfigError, TransientError
 from sink.kafka.errors import translated
+from sink.kafka.logs import remarks
 
-_log = logging.getLogger(__name__)
 _ANSWER_SECONDS = 20.0
+_LOOK_AGAIN_SECONDS = 0.1
 BROKER_DEFAULT = -1
 """As a replication factor: what the broker is set to."""
 
@@ -66,17 +67,24 @@ class Found:
 
 
 class Topics:
-    """Topics of one cluster; ``kafka`` holds librdkafka's options.
+    """Topics of one cluster; ``kafka`` holds librdkafka's options, ``clock`` counts seconds.
 
     Every call raises TransientError where no broker answers, DefinitionError where it refuses.
     """
 
-    def __init__(self, kafka: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        kafka: Mapping[str, str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clock, self._sleep = clock, sleep
         self._servers = kafka.get("bootstrap.servers", "")
         try:
-            self._admin = AdminClient(dict(kafka), logger=_log)
+            self._admin = AdminClient(dict(kafka), logger=remarks(__name__))
         except KafkaException as error:
-            raise DefinitionError(f"librdkafka refuses its options: {error.args[0].str()}") from error
+            raise ConfigError(f"librdkafka refuses its options: {error.args[0].str()}") from error
 
     def check(self, wanted: Sequence[Wanted]) -> list[Found]:
         """Look at topics and say how each differs from what is wanted; changes nothing."""
@@ -89,8 +97,14 @@ class Topics:
         decision.
         """
         missing = {topic.name for topic in self.check(wanted) if topic.missing}
-        created = {topic.name for topic in wanted if topic.name in missing and self._create(topic)}
-        return self._check(wanted, created=frozenset(created))
+        created = frozenset(topic.name for topic in wanted if topic.name in missing and self._create(topic))
+        found = self._check(wanted, created=created)
+        # A broker lists a new topic a moment after its creation is confirmed.
+        until = self._clock() + _ANSWER_SECONDS
+        while any(topic.missing for topic in found) and self._clock() < until:
+            self._sleep(_LOOK_AGAIN_SECONDS)
+            found = self._check(wanted, created=created)
+        return found
 
     def _check(self, wanted: Sequence[Wanted], *, created: frozenset[str]) -> list[Found]:
         doing = f"asking {self._servers} for its topics"
