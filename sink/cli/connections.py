@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sink.avro.registry import Registry, RegistryAccess
@@ -13,13 +15,15 @@ def kafka_options(settings: Settings, *, servers: str | None) -> dict[str, str]:
     return settings.kafka if servers is None else {**settings.kafka, "bootstrap.servers": servers}
 
 
-def registry(settings: Settings, *, url: str | None) -> Registry | None:
-    """Give the registry's client, or None where no registry is set; ``url`` comes before the setting."""
+@contextmanager
+def registry(settings: Settings, *, url: str | None) -> Iterator[Registry | None]:
+    """Give the registry's client for a while, or None where no registry is set; ``url`` comes before the setting."""
     address = url or settings.registry.url
     if address is None:
-        return None
+        yield None
+        return
     access = settings.registry
-    return Registry(
+    client = Registry(
         RegistryAccess(
             urls=(address,),
             username=access.user,
@@ -30,6 +34,10 @@ def registry(settings: Settings, *, url: str | None) -> Registry | None:
             timeout=access.timeout,
         )
     )
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def _text(path: Path | None) -> str | None:

@@ -182,13 +182,15 @@ def _deliver(
     registry: str | None,
 ) -> dict[str, dict[int, int]]:
     """Send everything to the broker and wait until all is delivered; gives counts by topic and partition."""
-    producer = MarketProducer(
-        connections.kafka_options(settings, servers=servers),
-        registry=connections.registry(settings, url=registry),
-        schemas=settings.schemas,
-        topic_prefix=settings.topic_prefix,
-    )
-    with producer:
+    with (
+        connections.registry(settings, url=registry) as client,
+        MarketProducer(
+            connections.kafka_options(settings, servers=servers),
+            registry=client,
+            schemas=settings.schemas,
+            topic_prefix=settings.topic_prefix,
+        ) as producer,
+    ):
         _send(sources, producer, progress, limit=limit)
     return producer.delivered
 
