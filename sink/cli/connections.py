@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from sink.producing.routes import Registry
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sink.avro.registry import Registry, RegistryAccess
 from sink.settings import Settings
 
 
@@ -11,8 +15,30 @@ def kafka_options(settings: Settings, *, servers: str | None) -> dict[str, str]:
     return settings.kafka if servers is None else {**settings.kafka, "bootstrap.servers": servers}
 
 
-def registry_ids(settings: Settings, *, url: str | None) -> Registry | None:
-    """Give the registry, or None where none is set; ``url`` comes before the setting."""
-    if (url or settings.registry.url) is None:
-        return None
-    raise NotImplementedError
+@contextmanager
+def registry(settings: Settings, *, url: str | None) -> Iterator[Registry | None]:
+    """Give the registry's client for a while, or None where no registry is set; ``url`` comes before the setting."""
+    address = url or settings.registry.url
+    if address is None:
+        yield None
+        return
+    access = settings.registry
+    client = Registry(
+        RegistryAccess(
+            urls=(address,),
+            username=access.user,
+            password=None if access.password is None else access.password.get_secret_value(),
+            ca_file=_text(access.ca_location),
+            cert_file=_text(access.cert_location),
+            key_file=_text(access.key_location),
+            timeout=access.timeout,
+        )
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -21,8 +21,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from sink.cli import connections
 from sink.cli.arguments import duration, moment, names, rate
-from sink.cli.connections import kafka_options, registry_ids
 from sink.cli.produced import Produced, as_json, show, warnings
 from sink.datasets import DATASETS
 from sink.errors import ConfigError
@@ -182,13 +182,15 @@ def _deliver(
     registry: str | None,
 ) -> dict[str, dict[int, int]]:
     """Send everything to the broker and wait until all is delivered; gives counts by topic and partition."""
-    producer = MarketProducer(
-        kafka_options(settings, servers=servers),
-        registry=registry_ids(settings, url=registry),
-        schemas=settings.schemas,
-        topic_prefix=settings.topic_prefix,
-    )
-    with producer:
+    with (
+        connections.registry(settings, url=registry) as client,
+        MarketProducer(
+            connections.kafka_options(settings, servers=servers),
+            registry=client,
+            schemas=settings.schemas,
+            topic_prefix=settings.topic_prefix,
+        ) as producer,
+    ):
         _send(sources, producer, progress, limit=limit)
     return producer.delivered
 

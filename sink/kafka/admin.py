@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # the stub for
     ResourceType,
 )
 
-from sink.errors import DefinitionError, TransientError
+from sink.errors import ConfigError, TransientError
 from sink.kafka.errors import translated
+from sink.kafka.logs import remarks
 
-_log = logging.getLogger(__name__)
-_ANSWER_SECONDS = 20.0
+_LOOK_AGAIN_SECONDS = 0.1
 BROKER_DEFAULT = -1
 """As a replication factor: what the broker is set to."""
 
@@ -66,17 +66,26 @@ class Found:
 
 
 class Topics:
-    """Topics of one cluster; ``kafka`` holds librdkafka's options.
+    """Topics of one cluster.
 
+    ``kafka`` holds librdkafka's options, ``timeout`` is how long a broker may take, in seconds, as ``clock`` counts.
     Every call raises TransientError where no broker answers, DefinitionError where it refuses.
     """
 
-    def __init__(self, kafka: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        kafka: Mapping[str, str],
+        *,
+        timeout: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._timeout, self._clock, self._sleep = timeout, clock, sleep
         self._servers = kafka.get("bootstrap.servers", "")
         try:
-            self._admin = AdminClient(dict(kafka), logger=_log)
+            self._admin = AdminClient(dict(kafka), logger=remarks(__name__))
         except KafkaException as error:
-            raise DefinitionError(f"librdkafka refuses its options: {error.args[0].str()}") from error
+            raise ConfigError(f"librdkafka refuses its options: {error.args[0].str()}") from error
 
     def check(self, wanted: Sequence[Wanted]) -> list[Found]:
         """Look at topics and say how each differs from what is wanted; changes nothing."""
@@ -89,12 +98,18 @@ class Topics:
         decision.
         """
         missing = {topic.name for topic in self.check(wanted) if topic.missing}
-        created = {topic.name for topic in wanted if topic.name in missing and self._create(topic)}
-        return self._check(wanted, created=frozenset(created))
+        created = frozenset(topic.name for topic in wanted if topic.name in missing and self._create(topic))
+        found = self._check(wanted, created=created)
+        # A broker lists a new topic a moment after its creation is confirmed.
+        until = self._clock() + self._timeout
+        while any(topic.missing for topic in found) and self._clock() < until:
+            self._sleep(_LOOK_AGAIN_SECONDS)
+            found = self._check(wanted, created=created)
+        return found
 
     def _check(self, wanted: Sequence[Wanted], *, created: frozenset[str]) -> list[Found]:
         doing = f"asking {self._servers} for its topics"
-        known = _try(lambda: self._admin.list_topics(timeout=_ANSWER_SECONDS), doing=doing).topics
+        known = _try(lambda: self._admin.list_topics(timeout=self._timeout), doing=doing).topics
         found: list[Found] = []
         for topic in wanted:
             metadata = known.get(topic.name)
@@ -123,8 +138,8 @@ class Topics:
         """Give the topic's values of what is wanted of it."""
         resource = ConfigResource(ResourceType.TOPIC, topic.name)
         doing = f"reading the configuration of {topic.name}"
-        futures = _try(lambda: self._admin.describe_configs([resource], request_timeout=_ANSWER_SECONDS), doing=doing)
-        entries = _result(futures[resource], doing=doing)
+        futures = _try(lambda: self._admin.describe_configs([resource], request_timeout=self._timeout), doing=doing)
+        entries = _result(futures[resource], doing=doing, timeout=2 * self._timeout)
         return {name: str(entries[name].value) for name in topic.config if name in entries}
 
     def _create(self, topic: Wanted) -> bool:
@@ -138,7 +153,7 @@ class Topics:
         doing = f"creating topic {topic.name}"
         futures = _try(
             lambda: self._admin.create_topics(
-                [new], operation_timeout=_ANSWER_SECONDS, request_timeout=2 * _ANSWER_SECONDS
+                [new], operation_timeout=self._timeout, request_timeout=2 * self._timeout
             ),
             doing=doing,
         )
@@ -173,9 +188,9 @@ def _try(call: Callable[[], T], *, doing: str) -> T:
         raise translated(error.args[0], doing=doing) from error
 
 
-def _result(future: Future[T], *, doing: str) -> T:
+def _result(future: Future[T], *, doing: str, timeout: float) -> T:
     try:
-        return future.result(timeout=2 * _ANSWER_SECONDS)
+        return future.result(timeout=timeout)
     except KafkaException as error:
         raise translated(error.args[0], doing=doing) from error
     except TimeoutError as error:

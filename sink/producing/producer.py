@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,17 +11,16 @@ from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from sink.errors import BadMessage, DefinitionError, SinkError, TransientError
+from sink.avro.registry import Registry
+from sink.errors import BadMessage, ConfigError, DefinitionError, SinkError, TransientError
 from sink.kafka.errors import translated
+from sink.kafka.logs import remarks
 from sink.producing.payload import DATASET_OF, Payload
-from sink.producing.routes import Registry, Route
-
-_log = logging.getLogger(__name__)
+from sink.producing.routes import Route
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_SYMBOL = 64
-# How long the broker may take to name its topics, and how long an abandoned producer still tries to deliver.
-_ANSWER_SECONDS = 10.0
+# How long a producer still tries to deliver after an error in the block that uses it.
 _ABANDONED_SECONDS = 5.0
 _POLL_EVERY = 1_000
 _DEFAULTS: dict[str, str | int] = {
@@ -45,6 +43,7 @@ class MarketProducer:
     ``kafka`` holds librdkafka's options (``bootstrap.servers`` at least); idempotence and acks=all are not to be had
     otherwise. With ``registry`` values are framed with the registry's id, without one in Avro single-object encoding.
     ``schemas`` is the folder of the Avro schemas (default: the shipped ones). Messages are keyed by symbol.
+    ``timeout`` is how long the broker may take to name its topics, in seconds.
 
     Kafka's record timestamp is the moment of producing unless a call gives another one: the sink lets what was
     produced later win, so that producing the same payloads again rewrites the rows with the same values.
@@ -60,7 +59,9 @@ class MarketProducer:
         registry: Registry | None = None,
         schemas: Path | None = None,
         topic_prefix: str = "market.",
+        timeout: float = 10.0,
     ) -> None:
+        self._timeout = timeout
         self._registry, self._schemas, self._topic_prefix = registry, schemas, topic_prefix
         self._servers = kafka.get("bootstrap.servers", "")
         self._routes: dict[type[Payload], Route] = {}
@@ -69,9 +70,9 @@ class MarketProducer:
         self._since_poll = 0
         options = {**_DEFAULTS, **kafka, **_OWNED, "error_cb": self._on_error, "on_delivery": self._on_delivery}
         try:
-            self._producer = Producer(options, logger=_log)
+            self._producer = Producer(options, logger=remarks(__name__))
         except KafkaException as error:
-            raise DefinitionError(f"librdkafka refuses its options: {_cause(error).str()}") from error
+            raise ConfigError(f"librdkafka refuses its options: {_cause(error).str()}") from error
 
     @property
     def delivered(self) -> dict[str, dict[int, int]]:
@@ -135,7 +136,7 @@ class MarketProducer:
         topic = self._topic_prefix + dataset
         try:
             # All topics: asking for a single one would create it on brokers that create topics by themselves.
-            known = self._producer.list_topics(timeout=_ANSWER_SECONDS).topics
+            known = self._producer.list_topics(timeout=self._timeout).topics
         except KafkaException as error:
             raise translated(_cause(error), doing=f"asking {self._servers} for its topics") from error
         if topic not in known:

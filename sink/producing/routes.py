@@ -6,34 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sink.avro.encode import Encoder
 from sink.avro.framing import frame_confluent, frame_single_object
+from sink.avro.registry import Registry
 from sink.avro.schemas import Schema, columns_of, shipped_schema
 from sink.errors import BadMessage
 from sink.producing.payload import Payload
-
-
-class Registration(Protocol):
-    """A schema as it stands in the registry."""
-
-    @property
-    def schema_id(self) -> int:
-        """The registry's id."""
-        ...
-
-
-class Registry(Protocol):
-    """What a route needs of a schema registry."""
-
-    def lookup(self, subject: str, text: str) -> Registration | None:
-        """Find a schema under a subject; None where the subject has no such schema."""
-        ...
-
-    def register(self, subject: str, text: str) -> int:
-        """Register a schema under a subject; gives its id."""
-        ...
 
 
 class Route:

@@ -36,10 +36,10 @@ class Plan:
     funding_interval: timedelta = timedelta(hours=8)
 
     def __post_init__(self) -> None:
-        if self.start.tzinfo is None or (self.start - EPOCH) % MINUTE:
-            raise ConfigError(f"the simulation cannot start at {self.start.isoformat()}; give a full minute and a zone")
         if self.duration < MINUTE or self.duration % MINUTE:
             raise ConfigError(f"a simulation lasts whole minutes, not {self.duration}")
+        if self.start.tzinfo is None or (self.start - EPOCH) % MINUTE:
+            raise ConfigError(f"the simulation cannot start at {self.start.isoformat()}; give a full minute and a zone")
         if not self.symbols or len(set(self.symbols)) != len(self.symbols):
             raise ConfigError("give at least one symbol, and each only once")
         if any(not 1 <= len(symbol) <= _LONGEST_SYMBOL or not symbol.isprintable() for symbol in self.symbols):
