@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sink.db import models
-from sink.db.hypertables import hypertable_of
+from sink.db.hypertables import Hypertable, hypertable_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +43,19 @@ class Dataset:
     @property
     def time(self) -> str:
         """The column that says when a row happened; the hypertable is partitioned by it."""
-        options = hypertable_of(models.table_of(self.model))
-        if options is None:
-            raise TypeError(f"{self.name}: a dataset's model must be a hypertable")
-        return options.time
+        return self._options.time
 
     @property
-    def retain(self) -> timedelta:
-        """How long the model says that rows are kept."""
+    def retain(self) -> timedelta | None:
+        """How long the model says that rows are kept; None for ever."""
+        return self._options.retain
+
+    @property
+    def _options(self) -> Hypertable:
         options = hypertable_of(models.table_of(self.model))
         if options is None:
             raise TypeError(f"{self.name}: a dataset's model must be a hypertable")
-        return options.retain
+        return options
 
 
 DATASETS: dict[str, Dataset] = {

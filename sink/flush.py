@@ -173,7 +173,8 @@ class Flusher:
             written = self._writer.write(cursor, rows.newest(checked.good, self._dataset))
             rejected += [batch.reject(chunk, bad) for chunk, bad in (*checked.bad, *written.refused)]
             good.update(rows.count_by_partition(checked.good))
-            late = rows.count_late(checked.good, self._dataset, before=now - self._dataset.retain)
+            if self._dataset.retain is not None:
+                late = rows.count_late(checked.good, self._dataset, before=now - self._dataset.retain)
             times = rows.event_times(checked.good, self._dataset)
         ledger.quarantine(cursor, self._source.sink_id, self._source.topic, rejected)
         done.reasons.update(row.reason for row in rejected)

@@ -6,7 +6,13 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.fix_capabilities", "tests.fix_database", "tests.fix_errors", "tests.fix_mock_broker", "tests.fix_stack"]
+pytest_plugins = [
+    "tests.fix_capabilities",
+    "tests.fix_database",
+    "tests.fix_errors",
+    "tests.fix_mock_broker",
+    "tests.fix_stack",
+]
 
 _KEPT = ("SINK_TEST_", "SINK_STACK_")
 

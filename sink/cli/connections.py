@@ -25,12 +25,12 @@ def registry(settings: Settings, *, url: str | None) -> Iterator[Registry | None
     access = settings.registry
     client = Registry(
         RegistryAccess(
-            urls=(address,),
-            username=access.user,
+            urls=tuple(part.strip() for part in address.split(",") if part.strip()),
+            user=access.user,
             password=None if access.password is None else access.password.get_secret_value(),
-            ca_file=_text(access.ca_location),
-            cert_file=_text(access.cert_location),
-            key_file=_text(access.key_location),
+            ca_location=_text(access.ca_location),
+            cert_location=_text(access.cert_location),
+            key_location=_text(access.key_location),
             timeout=access.timeout,
         )
     )

@@ -10,7 +10,7 @@ import typer
 
 from sink.db import migrating
 from sink.resources import resource_folder
-from sink.settings import Settings
+from sink.settings import load
 
 
 def migrate(
@@ -32,7 +32,7 @@ def migrate(
     if sql:
         migrating.write_sql(folder, sys.stdout, revision=revision)
         return
-    url = Settings().database_url.get_secret_value()
+    url = load().database_url.get_secret_value()
     if check:
         migrating.check(url, folder)
         typer.echo("the database is as this version needs it")

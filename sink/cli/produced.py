@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from sink.datasets import DATASETS
-from sink.db.hypertables import hypertable_of
 from sink.producing.sending import Count
 from sink.producing.sources import Notes, Source
 
@@ -100,10 +99,10 @@ def warnings(produced: Produced) -> Iterator[str]:
         yield from _lines(source.bad_lines, what="lines could not be read and were left out", source=source)
         yield from _lines(source.rounded_lines, what="lines hold too many digits and were rounded", source=source)
     for name, count in produced.datasets().items():
-        options = hypertable_of(DATASETS[name].model.metadata.tables[name])
-        if count.beyond_retention and options is not None:
+        retain = DATASETS[name].retain
+        if count.beyond_retention and retain is not None:
             yield (
-                f"{count.beyond_retention:,} of {count.rows:,} rows of {name} are older than the {options.retain.days} "
+                f"{count.beyond_retention:,} of {count.rows:,} rows of {name} are older than the {retain.days} "
                 "days that the table keeps, so that its retention drops them; --shift-to-now moves files to the present"
             )
 

@@ -21,10 +21,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sink import logs, supervisor
 from sink.assignment import Assignment
 from sink.avro.columns import ColumnarDecoder
-from sink.avro.registry import Registry, RegistryAccess
+from sink.avro.registry import Registry
 from sink.avro.schemas import known_schemas, shipped_schema
 from sink.avro.writers import SchemaResolver
 from sink.breaker import Breaker, BreakerLimits
+from sink.cli.connections import registry as registry_client
 from sink.collector import Collector
 from sink.datasets import DATASETS, Dataset
 from sink.db.connect import open_connection
@@ -59,15 +60,15 @@ def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.stop_on(stop))
     threading.Thread(target=_insist, args=(stop, settings.shutdown_timeout), name="insist", daemon=True).start()
-    members = [member_of(dataset, settings) for dataset in chosen]
-    with _bars(chosen, until_caught_up=until_caught_up) as bars:
+    with registry_client(settings, url=None) as registry, _bars(chosen, until_caught_up=until_caught_up) as bars:
+        members = [member_of(dataset, settings, registry) for dataset in chosen]
         failures = supervisor.run(members, stop=stop, progress=bars)
     if failures and (until_caught_up or len(failures) == len(members)):
         worst = next(iter(failures.values()))
         raise type(worst)("; ".join(f"{name}: {failure}" for name, failure in failures.items()))
 
 
-def member_of(dataset: Dataset, settings: Settings) -> supervisor.Member:
+def member_of(dataset: Dataset, settings: Settings, registry: Registry | None) -> supervisor.Member:
     """Wire all parts of one dataset's membership."""
     topic, group = f"{settings.topic_prefix}{dataset.name}", f"{settings.group_prefix}.{dataset.name}"
     owner = f"{socket.gethostname()}/{os.getpid()}"
@@ -88,7 +89,7 @@ def member_of(dataset: Dataset, settings: Settings) -> supervisor.Member:
     collector = Collector(
         topic=topic,
         order=settings.clock_of(dataset.name),
-        decoder=_decoder(dataset, settings),
+        decoder=_decoder(dataset, settings, registry),
         breaker=Breaker(
             BreakerLimits(share=settings.breaker.share, window=settings.breaker.window, run=settings.breaker.run)
         ),
@@ -123,21 +124,7 @@ def member_of(dataset: Dataset, settings: Settings) -> supervisor.Member:
     )
 
 
-def _decoder(dataset: Dataset, settings: Settings) -> ColumnarDecoder:
-    access = settings.registry
-    registry = None
-    if access.url is not None:
-        registry = Registry(
-            RegistryAccess(
-                urls=tuple(access.url.split(",")),
-                username=access.user,
-                password=access.password.get_secret_value() if access.password else None,
-                ca_file=str(access.ca_location) if access.ca_location else None,
-                cert_file=str(access.cert_location) if access.cert_location else None,
-                key_file=str(access.key_location) if access.key_location else None,
-                timeout=access.timeout,
-            )
-        )
+def _decoder(dataset: Dataset, settings: Settings, registry: Registry | None) -> ColumnarDecoder:
     return ColumnarDecoder(
         schema=shipped_schema(dataset.name, settings.schemas),
         key=dataset.key,

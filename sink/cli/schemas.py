@@ -12,10 +12,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sink.avro.registry import Registry, RegistryAccess
+from sink.avro.registry import Registry
 from sink.avro.schemas import Schema, shipped_schema
+from sink.cli import connections
 from sink.datasets import DATASETS
 from sink.errors import ConfigError, DefinitionError
+from sink.settings import Settings, load
 
 schemas = typer.Typer(no_args_is_help=True, help="Check and register the shipped Avro schemas.")
 
@@ -23,12 +25,8 @@ Datasets = Annotated[
     list[str] | None, typer.Argument(metavar="[DATASET]...", help="Only these datasets; all where none is named.")
 ]
 Url = Annotated[
-    str,
-    typer.Option(
-        "--registry", envvar="SINK_REGISTRY__URL", help="Root of the registry's Confluent API; several by comma."
-    ),
+    str | None, typer.Option("--registry", help="Root of the registry's Confluent API instead of SINK_REGISTRY__URL.")
 ]
-Prefix = Annotated[str, typer.Option("--topic-prefix", help="What stands before the dataset in a topic's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
@@ -49,12 +47,11 @@ class Standing:
 
 
 @schemas.command()
-def check(
-    datasets: Datasets = None, *, registry: Url = "", topic_prefix: Prefix = "market", as_json: AsJson = False
-) -> None:
+def check(datasets: Datasets = None, *, registry: Url = None, as_json: AsJson = False) -> None:
     """Compare the shipped schemas with the registry's; exit code 4 where one is not registered."""
-    with _open(registry) as client:
-        rows = [_standing(client, name, f"{topic_prefix}.{name}-value", schema) for name, schema in _chosen(datasets)]
+    settings = load(datasets=DATASETS)
+    with _open(settings, registry) as client:
+        rows = [_standing(client, *one) for one in _chosen(datasets, settings)]
     _show(rows, as_json=as_json)
     absent = [row for row in rows if row.state not in {"latest", "superseded"}]
     if any(row.state == "incompatible" for row in absent):
@@ -67,12 +64,11 @@ def check(
 
 
 @schemas.command()
-def register(
-    datasets: Datasets = None, *, registry: Url = "", topic_prefix: Prefix = "market", as_json: AsJson = False
-) -> None:
+def register(datasets: Datasets = None, *, registry: Url = None, as_json: AsJson = False) -> None:
     """Register the shipped schemas under <topic>-value; none of them where one is incompatible."""
-    with _open(registry) as client:
-        chosen = [(name, f"{topic_prefix}.{name}-value", schema) for name, schema in _chosen(datasets)]
+    settings = load(datasets=DATASETS)
+    with _open(settings, registry) as client:
+        chosen = _chosen(datasets, settings)
         before = [_standing(client, *one) for one in chosen]
         if any(row.state == "incompatible" for row in before):
             _show(before, as_json=as_json)
@@ -85,19 +81,22 @@ def register(
 
 
 @contextmanager
-def _open(url: str) -> Iterator[Registry]:
-    client = Registry(RegistryAccess(urls=tuple(part.strip() for part in url.split(",") if part.strip())))
-    try:
+def _open(settings: Settings, url: str | None) -> Iterator[Registry]:
+    with connections.registry(settings, url=url) as client:
+        if client is None:
+            raise ConfigError("no registry is set; set SINK_REGISTRY__URL, or say --registry")
         yield client
-    finally:
-        client.close()
 
 
-def _chosen(datasets: list[str] | None) -> list[tuple[str, Schema]]:
+def _chosen(datasets: list[str] | None, settings: Settings) -> list[tuple[str, str, Schema]]:
+    """Give the dataset, subject and schema of what was asked for."""
     unknown = [name for name in datasets or [] if name not in DATASETS]
     if unknown:
         raise ConfigError(f"no dataset is called {unknown[0]}; there are {', '.join(DATASETS)}")
-    return [(name, shipped_schema(name)) for name in datasets or DATASETS]
+    return [
+        (name, f"{settings.topic_prefix}{name}-value", shipped_schema(name, settings.schemas))
+        for name in datasets or DATASETS
+    ]
 
 
 def _standing(client: Registry, dataset: str, subject: str, schema: Schema) -> Standing:

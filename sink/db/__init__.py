@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session
 
 from sink.db.errors import parse_url
-from sink.settings import Settings
+from sink.settings import load
 
 CONNECT_TIMEOUT = 10
 """Seconds until a server that does not answer is given up; without it, minutes."""
@@ -33,7 +33,7 @@ def session_scope(url: str | None = None) -> Iterator[Session]:
     The database is ``url``, or the one that the settings name (``DATABASE_URL``) at the time of the call. Objects
     that the block has read stay readable after it. Errors of the block and of the commit pass unchanged.
     """
-    engine = engine_for(url or Settings().database_url.get_secret_value())
+    engine = engine_for(url or load().database_url.get_secret_value())
     with Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
 

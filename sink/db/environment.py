@@ -26,7 +26,7 @@ from sink.db.preflight import (
     refuse_unknown_revisions,
 )
 from sink.errors import ConfigError, SinkError, TransientError
-from sink.settings import Settings
+from sink.settings import load
 
 LOCK = int.from_bytes(b"sinkmigr", "big")
 """Key of the advisory lock that a migrating session holds, in the database it migrates."""
@@ -69,7 +69,7 @@ def run_environment() -> None:
 
 def _url(config: Config) -> URL:
     chosen = context.get_x_argument(as_dictionary=True).get("db_url") or config.attributes.get("database_url")
-    return parse_url(str(chosen or Settings().database_url.get_secret_value()))
+    return parse_url(str(chosen or load().database_url.get_secret_value()))
 
 
 def _command(config: Config) -> str:

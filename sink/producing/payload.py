@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
 
-from sqlalchemy import Table
-
 from sink.datasets import DATASETS
-from sink.db.hypertables import hypertable_of
 from sink.db.payloads import CandlePayload, FundingPayload, OpenInterestPayload, TradePayload
 
 Payload = CandlePayload | TradePayload | OpenInterestPayload | FundingPayload
@@ -19,18 +16,8 @@ DATASET_OF: dict[type[Payload], str] = {
     OpenInterestPayload: "oi_snapshots",
     FundingPayload: "funding",
 }
-
-
-def _options(dataset: str) -> tuple[str, timedelta]:
-    """Give the name of a dataset's time column, which is also the payload's field, and how long its rows are kept."""
-    table = DATASETS[dataset].model.__table__
-    options = hypertable_of(table) if isinstance(table, Table) else None
-    assert options is not None, f"{dataset} is no hypertable"  # noqa: S101 (every dataset is one, by its model)
-    return options.time, options.retain
-
-
-TIME_FIELD: dict[type[Payload], str] = {kind: _options(dataset)[0] for kind, dataset in DATASET_OF.items()}
-RETAINED: dict[type[Payload], timedelta] = {kind: _options(dataset)[1] for kind, dataset in DATASET_OF.items()}
+TIME_FIELD: dict[type[Payload], str] = {kind: DATASETS[dataset].time for kind, dataset in DATASET_OF.items()}
+"""The field that says what moment a payload is about: what its hypertable is partitioned by."""
 _GET_TIME = {kind: attrgetter(field) for kind, field in TIME_FIELD.items()}
 
 

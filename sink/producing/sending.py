@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from sink.producing.payload import DATASET_OF, RETAINED, Payload, event_time
+from sink.datasets import DATASETS
+from sink.producing.payload import DATASET_OF, Payload, event_time
 from sink.producing.routes import Route
 
 _TELL_EVERY = 1_000
@@ -62,7 +63,7 @@ class Counts:
 
     def send(self, payloads: Iterable[Payload], receiver: Receiver, *, tell: Callable[[int], None]) -> None:
         """Send payloads one by one; ``tell`` hears now and then how many there have been."""
-        horizons = {kind: self.now - retained for kind, retained in RETAINED.items()}
+        horizons = {kind: self._horizon(dataset) for kind, dataset in DATASET_OF.items()}
         counts = {kind: self.datasets.get(dataset) or Count() for kind, dataset in DATASET_OF.items()}
         sent = 0
         try:
@@ -77,3 +78,8 @@ class Counts:
         finally:
             self.datasets |= {DATASET_OF[kind]: count for kind, count in counts.items() if count.rows}
             tell(sent)
+
+    def _horizon(self, dataset: str) -> datetime:
+        """Give the time before which the dataset's table drops rows."""
+        retain = DATASETS[dataset].retain
+        return datetime.min.replace(tzinfo=UTC) if retain is None else self.now - retain

@@ -120,7 +120,7 @@ def chain_is_whole(engine: Engine) -> bool:
                 " (PARTITION BY partition ORDER BY id) AS before FROM sink.flushes) f WHERE before <> from_offset"
             )
         )
-    return holes == 0
+    return bool(holes == 0)
 
 
 def test_everything_arrives_and_is_committed_with_our_mark(rig: Rig, log: FakeLog, engine: Engine) -> None:
