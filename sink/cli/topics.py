@@ -23,12 +23,12 @@ app = typer.Typer(no_args_is_help=True, help="Check or create the market topics,
 Names = Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Datasets; default: all.")]
 Partitions = Annotated[int, typer.Option(help="Partitions of each topic: the most replicas that share it.")]
 ReplicationFactor = Annotated[
-    int, typer.Option(help="Copies of each partition; -1: the broker's default. Production: 3.")
+    int, typer.Option(help="Copies of each partition; -1 leaves it to the broker. Production: 3.")
 ]
 MinInsync = Annotated[
     int | None, typer.Option("--min-insync-replicas", help="Copies that must be written; production: 2.")
 ]
-Retention = Annotated[str | None, typer.Option(help="How long the topics keep messages (7d); default: the broker's.")]
+Retention = Annotated[str | None, typer.Option(help="How long the topics keep messages (7d); default: left to the broker.")]
 Servers = Annotated[str | None, typer.Option(help="Broker addresses; default: SINK_KAFKA__BOOTSTRAP_SERVERS.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
