@@ -28,7 +28,7 @@ ReplicationFactor = Annotated[
 MinInsync = Annotated[
     int | None, typer.Option("--min-insync-replicas", help="Copies that must be written; production: 2.")
 ]
-Retention = Annotated[str | None, typer.Option(help="How long the topics keep messages (7d); default: left to the broker.")]
+Retention = Annotated[str | None, typer.Option(help="How long topics keep messages (7d); default: the broker decides.")]
 Servers = Annotated[str | None, typer.Option(help="Broker addresses; default: SINK_KAFKA__BOOTSTRAP_SERVERS.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
