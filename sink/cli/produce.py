@@ -40,9 +40,7 @@ Simulate = Annotated[bool, typer.Option("--simulate", help="Produce a simulated 
 Rate = Annotated[str, typer.Option("--rate", help="Messages a second (500/s), or max.")]
 Symbols = Annotated[str, typer.Option(help="Simulation: symbols, with commas between.")]
 Length = Annotated[str, typer.Option("--duration", help="Simulation: market time, in whole minutes (10m, 8h, 2d).")]
-Trades = Annotated[
-    int | None, typer.Option(min=0, help="Simulation: exact number of trades; default 60 a minute and symbol.")
-]
+Trades = Annotated[int | None, typer.Option(help="Simulation: exact number of trades; default 60 a minute and symbol.")]
 Seed = Annotated[int, typer.Option(help="Simulation: another seed is another market.")]
 Start = Annotated[
     str | None, typer.Option(help="Simulation: first minute (ISO 8601); default: so that it ends with this minute.")

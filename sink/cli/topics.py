@@ -21,14 +21,14 @@ from sink.settings import load
 app = typer.Typer(no_args_is_help=True, help="Check or create the market topics, one per dataset.")
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Datasets; default: all.")]
-Partitions = Annotated[int, typer.Option(min=1, help="Partitions of each topic: the most replicas that share it.")]
+Partitions = Annotated[int, typer.Option(help="Partitions of each topic: the most replicas that share it.")]
 ReplicationFactor = Annotated[
-    int, typer.Option(min=BROKER_DEFAULT, help="Copies of each partition; -1: the broker's default. Production: 3.")
+    int, typer.Option(help="Copies of each partition; -1 leaves it to the broker. Production: 3.")
 ]
 MinInsync = Annotated[
-    int | None, typer.Option("--min-insync-replicas", min=1, help="Copies that must be written; production: 2.")
+    int | None, typer.Option("--min-insync-replicas", help="Copies that must be written; production: 2.")
 ]
-Retention = Annotated[str | None, typer.Option(help="How long the topics keep messages (7d); default: the broker's.")]
+Retention = Annotated[str | None, typer.Option(help="How long topics keep messages (7d); default: the broker decides.")]
 Servers = Annotated[str | None, typer.Option(help="Broker addresses; default: SINK_KAFKA__BOOTSTRAP_SERVERS.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
@@ -91,7 +91,9 @@ def _prepare(
     unknown = [name for name in datasets if name not in DATASETS]
     if unknown:
         raise ConfigError(f"there is no dataset {', '.join(unknown)}; choose of {', '.join(DATASETS)}")
-    if replication_factor == 0:
+    if partitions < 1 or (min_insync_replicas is not None and min_insync_replicas < 1):
+        raise ConfigError("--partitions and --min-insync-replicas are at least 1")
+    if replication_factor < 1 and replication_factor != BROKER_DEFAULT:
         raise ConfigError("a topic needs at least one copy; give --replication-factor 1 or more, or -1")
     settings = load(datasets=DATASETS)
     wanted = [
