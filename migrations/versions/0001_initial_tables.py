@@ -15,7 +15,7 @@ branch_labels: str | None = None
 depends_on: str | None = None
 
 # Both editions share one source of truth, sink.retention: the community edition turns a row into TimescaleDB's own
-# policy, on Apache-2 sink.drop_expired_chunks() reads it. FROM CURRENT pins the search path of the migrating session.
+# policy, on Apache-2 sink.drop_expired_chunks() reads it. FROM CURRENT pins the path of sink.db.environment.SESSION.
 SET_RETENTION = """
 CREATE FUNCTION sink.set_retention(hypertable regclass, keep interval) RETURNS void
 LANGUAGE plpgsql

@@ -35,7 +35,8 @@ WAIT = 600
 CHANGING = frozenset({"upgrade", "downgrade", "stamp"})
 SESSION = (
     # Not "$user" first: a role called sink would otherwise get its tables into the schema of that name.
-    "SET search_path = public",
+    # pg_temp last, for it is searched first where it is not named: the functions pin this path.
+    "SET search_path = public, pg_temp",
     "SET lock_timeout = '10s'",
     "SET statement_timeout = '15min'",
     "SET client_min_messages = warning",

@@ -57,6 +57,8 @@ def test_one_session_at_a_time_drops(engine: Engine, writer_url: str) -> None:
     writer = plain_engine(writer_url)
     with writer.connect() as first, writer.connect() as second:
         assert len(first.scalars(DROP).all()) == 1
+        second.execute(text("SET lock_timeout = '2s'"))
+        second.commit()
         assert second.scalars(DROP).all() == []
         first.rollback()
         assert len(second.scalars(DROP).all()) == 1
@@ -85,6 +87,17 @@ def test_functions_find_their_tables_whatever_the_search_path(engine: Engine) ->
         connection.execute(text("SELECT sink.set_retention('public.trades', INTERVAL '31 days')"))
         kept = connection.execute(text("SELECT drop_after FROM sink.retention WHERE table_name = 'trades'"))
         assert kept.scalar_one() == timedelta(days=31)
+
+
+@pytest.mark.needs_apache
+def test_the_dropping_function_runs_in_its_own_search_path(engine: Engine, writer_url: str) -> None:
+    """The writer calls it with the owner's rights, so the writer's search path must not matter."""
+    with engine.begin() as connection:
+        connection.execute(text(OLD_AND_NEW))
+    with plain_engine(writer_url).begin() as connection:
+        connection.execute(text("CREATE TEMPORARY TABLE trades (a int)"))
+        connection.execute(text("SET LOCAL search_path = pg_temp"))
+        assert len(connection.scalars(DROP).all()) == 1
 
 
 @pytest.mark.needs_community
