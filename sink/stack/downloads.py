@@ -130,7 +130,14 @@ def _patchelf() -> str:
 def _maven(goal: Sequence[str], *, cache: Cache, name: str, lock: int) -> None:
     # A repository of our own: what an interrupted download has fetched is found again, and the user's is not touched.
     repository = cache.path / f"maven-{name}"
-    command = ["mvn", "--batch-mode", "--quiet", "--strict-checksums", f"-Dmaven.repo.local={repository}"]
+    command = [
+        "mvn",
+        "--batch-mode",
+        "--quiet",
+        "--strict-checksums",
+        "-Dstyle.color=never",
+        f"-Dmaven.repo.local={repository}",
+    ]
     _run([*command, f"{_MAVEN_PLUGIN}:{goal[0]}", *goal[1:]], what=f"download {name}", lock=lock)
     shutil.rmtree(repository)
 
