@@ -18,12 +18,13 @@ import polars as pl
 import pytest
 from fastavro import schemaless_writer
 
-from sink.avro.columns import ColumnarDecoder
+from sink.avro.columns import ColumnarDecoder, decoder_of
 from sink.avro.decode import MAX_VALUE_BYTES, Decoder, OneByOne, ReferenceDecoder
 from sink.avro.framing import frame_confluent, frame_single_object
 from sink.avro.schemas import Schema, columns_of, parse
 from sink.avro.writers import SchemaResolver, Writer
 from sink.batch import BadRow, Decoded
+from sink.datasets import DATASETS
 from sink.errors import TransientError
 from tests.unit.avro.material import SCHEMAS, VERSIONS, Shelf, body, decimals, messages, millis, resolver, version_of
 
@@ -308,3 +309,22 @@ def test_messages_of_many_shapes_are_sorted_without_walking_each() -> None:
     assert len(walked) == 1
     assert recording.given == []
     assert decoded.frame.drop("message").to_dicts() == records
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_datasets_decoder_reads_single_objects_without_a_registry(name: str) -> None:
+    schema = SCHEMAS[name]
+    values = [frame_single_object(schema.fingerprint, body(name, "current", random.Random(at))) for at in range(60)]
+    decoded = decoder_of(DATASETS[name], registry=None).decode(messages(values))
+    assert decoded.schema_ids == {schema.fingerprint.hex()}
+    assert decoded.frame.columns == ["message", *(column.name for column in columns_of(schema))]
+    assert decoded.frame.height + len(decoded.bad) == 60
+    assert decoded.frame.height > 0
+
+
+def test_null_in_a_column_of_a_datasets_key_is_named_so() -> None:
+    odd = copy.deepcopy(TRADES.json)
+    odd["fields"][0]["type"] = ["null", "string"]
+    subject = decoder_of(DATASETS["trades"], registry=Shelf({1: odd}))
+    value = frame_confluent(1, written(odd, TRADE | {"symbol": None}))
+    assert reasons(subject.decode(messages([value]))) == [(0, "null_key")]
