@@ -106,35 +106,53 @@ TEXT_AND_TIME = b"\x06BTC" + b"\x02" + b"\x02"
 AMOUNT = b"\x02\x01"
 
 
+FAULTS: list[tuple[bytes | None, str]] = [
+    (None, "null_value"),
+    (b"", "framing"),
+    (b"\x00\x00\x00\x00\x01", "framing"),
+    (b'{"a": 1}', "magic"),
+    (frame_confluent(99, b"body"), "unknown_schema"),
+    (frame_single_object(bytes(8), b"body"), "unknown_schema"),
+    (good()[:-3], "decode"),
+    (good() + b"\0", "trailing_bytes"),
+    (HEAD + b"\xff" * 30, "decode"),
+    (HEAD + b"\x05BTC" + good()[13:], "decode"),  # a negative length
+    (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x02\0\0", "decode"),  # a boolean of 2
+    (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x01\x01\0", "decode"),  # a union's branch -1
+    (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x01\x04\x06buy\0", "decode"),  # a union's branch 2
+    (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x01\x01\x06buy\0", "decode"),
+    (HEAD + b"\x04\xff\xfe" + b"\2\2" + AMOUNT + AMOUNT + b"\1\0\0", "decode"),  # no UTF-8
+    (HEAD + b"\x06\xed\xa0\x80" + b"\2\2" + AMOUNT + AMOUNT + b"\1\0\0", "text"),  # a lone surrogate
+    (HEAD + b"\x06a\0b" + b"\2\2" + AMOUNT + AMOUNT + b"\1\0\0", "text"),
+    (HEAD + b"\x06BTC" + b"\xff" * 9 + b"\x01\2" + AMOUNT + AMOUNT + b"\1\0\0", "ts_range"),
+    (HEAD + TEXT_AND_TIME + b"\x20" + (10**38).to_bytes(16, "big") + AMOUNT + b"\1\0\0", "decimal_range"),
+    (HEAD + TEXT_AND_TIME + b"\x22\x01" + bytes(16) + AMOUNT + b"\1\0\0", "decimal_range"),
+    (HEAD + bytes(MAX_VALUE_BYTES), "too_large"),
+]
+
+
 @BOTH
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        (None, "null_value"),
-        (b"", "framing"),
-        (b"\x00\x00\x00\x00\x01", "framing"),
-        (b'{"a": 1}', "magic"),
-        (frame_confluent(99, b"body"), "unknown_schema"),
-        (frame_single_object(bytes(8), b"body"), "unknown_schema"),
-        (good()[:-3], "decode"),
-        (good() + b"\0", "trailing_bytes"),
-        (HEAD + b"\xff" * 30, "decode"),
-        (HEAD + b"\x05BTC" + good()[13:], "decode"),  # a negative length
-        (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x02\0\0", "decode"),  # a boolean of 2
-        (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x01\x01\0", "decode"),  # a union's branch -1
-        (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x01\x04\x06buy\0", "decode"),  # a union's branch 2
-        (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x01\x01\x06buy\0", "decode"),
-        (HEAD + b"\x04\xff\xfe" + b"\2\2" + AMOUNT + AMOUNT + b"\1\0\0", "decode"),  # no UTF-8
-        (HEAD + b"\x06\xed\xa0\x80" + b"\2\2" + AMOUNT + AMOUNT + b"\1\0\0", "text"),  # a lone surrogate
-        (HEAD + b"\x06a\0b" + b"\2\2" + AMOUNT + AMOUNT + b"\1\0\0", "text"),
-        (HEAD + b"\x06BTC" + b"\xff" * 9 + b"\x01\2" + AMOUNT + AMOUNT + b"\1\0\0", "ts_range"),
-        (HEAD + TEXT_AND_TIME + b"\x20" + (10**38).to_bytes(16, "big") + AMOUNT + b"\1\0\0", "decimal_range"),
-        (HEAD + TEXT_AND_TIME + b"\x22\x01" + bytes(16) + AMOUNT + b"\1\0\0", "decimal_range"),
-        (HEAD + bytes(MAX_VALUE_BYTES), "too_large"),
-    ],
-)
-def test_each_fault_has_its_reason_and_spares_its_neighbours(kind: Kind, value: bytes | None, reason: str) -> None:
+@pytest.mark.parametrize("number", range(len(FAULTS)))
+def test_each_fault_has_its_reason_and_spares_its_neighbours(kind: Kind, number: int) -> None:
+    value, reason = FAULTS[number]
     assert reasons(among_good(kind, value)) == [(20, reason)]
+
+
+@BOTH
+def test_every_truncation_of_a_message_is_bad(kind: Kind) -> None:
+    subject = decoder(kind)
+    for size in range(len(good())):
+        assert [index for index, _ in reasons(subject.decode(messages([good()[:size]])))] == [0], size
+
+
+@BOTH
+@pytest.mark.parametrize("index", [-1, 3])
+def test_an_enum_without_such_a_symbol_is_decode(kind: Kind, index: int) -> None:
+    enums = version_of("trades", "narrow")
+    usual = written(enums, TRADE)
+    value = frame_confluent(2, usual[:-2] + bytes([2 * index if index >= 0 else -2 * index - 1]) + usual[-1:])
+    assert usual[-2] == 0  # 'buy' is the first symbol; behind it only the null observed_at
+    assert reasons(among_good(kind, value, TRADES.json, enums)) == [(20, "decode")]
 
 
 @BOTH
