@@ -11,17 +11,19 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from secrets import randbelow
 
 import polars as pl
-from polars.exceptions import PanicException, PolarsError
+from polars.exceptions import PanicException
 
 from sink.avro.decode import MAX_VALUE_BYTES, OneByOne, assemble
 from sink.avro.layout import OK, TAG, Container, Layout, layout_of, outline_of
-from sink.avro.schemas import Schema
+from sink.avro.schemas import Schema, known_schemas, shipped_schema
 from sink.avro.wire import Shape
-from sink.avro.writers import Intake, SchemaResolver, Writer
+from sink.avro.writers import Intake, SchemaResolver, SchemaSource, Writer
 from sink.batch import MESSAGE, BadRow, Decoded, Messages
+from sink.datasets import Dataset
 from sink.errors import BadMessage
 
 FEW = 24
@@ -126,7 +128,7 @@ class ColumnarDecoder:
         file = io.BytesIO(container.file(len(indices), b"".join(pieces)))
         try:
             raw = pl.read_avro(file, columns=container.names)
-        except (PolarsError, PanicException):
+        except (Exception, PanicException):  # noqa: BLE001 (corrupt bytes: Polars errors, OSError, panics; none matters)
             return None
         return raw if (raw[TAG] == expected).all() else None
 
@@ -152,6 +154,25 @@ class ColumnarDecoder:
                 self._layouts.clear()
             self._layouts[at] = layout_of(writer.node, writer.resolution, len(writer.header), shape)
         return self._layouts[at]
+
+
+def decoder_of(
+    dataset: Dataset,
+    *,
+    registry: SchemaSource | None,
+    schemas: Path | None = None,
+    max_value_bytes: int = MAX_VALUE_BYTES,
+) -> ColumnarDecoder:
+    """Make the decoder of a dataset: ids are looked up in the registry, fingerprints in ``schemas/``.
+
+    ``schemas`` is that folder where it is not the shipped one. Raises DefinitionError where a schema is broken.
+    """
+    return ColumnarDecoder(
+        schema=shipped_schema(dataset.name, schemas),
+        key=[column.name for column in dataset.model.__table__.primary_key],
+        resolver=SchemaResolver(registry, known_schemas(schemas)),
+        max_value_bytes=max_value_bytes,
+    )
 
 
 class _Tags:

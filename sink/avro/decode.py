@@ -156,8 +156,8 @@ def assemble(
     if not filled:
         schema = {MESSAGE: pl.UInt32(), **{column.name: DTYPES[column.kind] for column in columns}}
         frame = pl.DataFrame(schema=schema)
-    elif len(filled) == 1:
-        frame = filled[0]
     else:
-        frame = pl.concat(filled).sort(MESSAGE)
+        frame = pl.concat(filled)
+        if not frame[MESSAGE].is_sorted():
+            frame = frame.sort(MESSAGE)
     return Decoded(frame=frame, bad=sorted(bad, key=lambda row: row.index), schema_ids=labels, unknown_fields=unknown)

@@ -18,12 +18,13 @@ import polars as pl
 import pytest
 from fastavro import schemaless_writer
 
-from sink.avro.columns import ColumnarDecoder
+from sink.avro.columns import ColumnarDecoder, decoder_of
 from sink.avro.decode import MAX_VALUE_BYTES, Decoder, OneByOne, ReferenceDecoder
 from sink.avro.framing import frame_confluent, frame_single_object
 from sink.avro.schemas import Schema, columns_of, parse
 from sink.avro.writers import SchemaResolver, Writer
 from sink.batch import BadRow, Decoded
+from sink.datasets import DATASETS
 from sink.errors import TransientError
 from tests.unit.avro.material import SCHEMAS, VERSIONS, Shelf, body, decimals, messages, millis, resolver, version_of
 
@@ -105,35 +106,53 @@ TEXT_AND_TIME = b"\x06BTC" + b"\x02" + b"\x02"
 AMOUNT = b"\x02\x01"
 
 
+FAULTS: list[tuple[bytes | None, str]] = [
+    (None, "null_value"),
+    (b"", "framing"),
+    (b"\x00\x00\x00\x00\x01", "framing"),
+    (b'{"a": 1}', "magic"),
+    (frame_confluent(99, b"body"), "unknown_schema"),
+    (frame_single_object(bytes(8), b"body"), "unknown_schema"),
+    (good()[:-3], "decode"),
+    (good() + b"\0", "trailing_bytes"),
+    (HEAD + b"\xff" * 30, "decode"),
+    (HEAD + b"\x05BTC" + good()[13:], "decode"),  # a negative length
+    (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x02\0\0", "decode"),  # a boolean of 2
+    (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x01\x01\0", "decode"),  # a union's branch -1
+    (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x01\x04\x06buy\0", "decode"),  # a union's branch 2
+    (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x01\x01\x06buy\0", "decode"),
+    (HEAD + b"\x04\xff\xfe" + b"\2\2" + AMOUNT + AMOUNT + b"\1\0\0", "decode"),  # no UTF-8
+    (HEAD + b"\x06\xed\xa0\x80" + b"\2\2" + AMOUNT + AMOUNT + b"\1\0\0", "text"),  # a lone surrogate
+    (HEAD + b"\x06a\0b" + b"\2\2" + AMOUNT + AMOUNT + b"\1\0\0", "text"),
+    (HEAD + b"\x06BTC" + b"\xff" * 9 + b"\x01\2" + AMOUNT + AMOUNT + b"\1\0\0", "ts_range"),
+    (HEAD + TEXT_AND_TIME + b"\x20" + (10**38).to_bytes(16, "big") + AMOUNT + b"\1\0\0", "decimal_range"),
+    (HEAD + TEXT_AND_TIME + b"\x22\x01" + bytes(16) + AMOUNT + b"\1\0\0", "decimal_range"),
+    (HEAD + bytes(MAX_VALUE_BYTES), "too_large"),
+]
+
+
 @BOTH
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        (None, "null_value"),
-        (b"", "framing"),
-        (b"\x00\x00\x00\x00\x01", "framing"),
-        (b'{"a": 1}', "magic"),
-        (frame_confluent(99, b"body"), "unknown_schema"),
-        (frame_single_object(bytes(8), b"body"), "unknown_schema"),
-        (good()[:-3], "decode"),
-        (good() + b"\0", "trailing_bytes"),
-        (HEAD + b"\xff" * 30, "decode"),
-        (HEAD + b"\x05BTC" + good()[13:], "decode"),  # a negative length
-        (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x02\0\0", "decode"),  # a boolean of 2
-        (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x01\x01\0", "decode"),  # a union's branch -1
-        (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x01\x04\x06buy\0", "decode"),  # a union's branch 2
-        (HEAD + TEXT_AND_TIME + AMOUNT + AMOUNT + b"\x01\x01\x06buy\0", "decode"),
-        (HEAD + b"\x04\xff\xfe" + b"\2\2" + AMOUNT + AMOUNT + b"\1\0\0", "decode"),  # no UTF-8
-        (HEAD + b"\x06\xed\xa0\x80" + b"\2\2" + AMOUNT + AMOUNT + b"\1\0\0", "text"),  # a lone surrogate
-        (HEAD + b"\x06a\0b" + b"\2\2" + AMOUNT + AMOUNT + b"\1\0\0", "text"),
-        (HEAD + b"\x06BTC" + b"\xff" * 9 + b"\x01\2" + AMOUNT + AMOUNT + b"\1\0\0", "ts_range"),
-        (HEAD + TEXT_AND_TIME + b"\x20" + (10**38).to_bytes(16, "big") + AMOUNT + b"\1\0\0", "decimal_range"),
-        (HEAD + TEXT_AND_TIME + b"\x22\x01" + bytes(16) + AMOUNT + b"\1\0\0", "decimal_range"),
-        (HEAD + bytes(MAX_VALUE_BYTES), "too_large"),
-    ],
-)
-def test_each_fault_has_its_reason_and_spares_its_neighbours(kind: Kind, value: bytes | None, reason: str) -> None:
+@pytest.mark.parametrize("number", range(len(FAULTS)))
+def test_each_fault_has_its_reason_and_spares_its_neighbours(kind: Kind, number: int) -> None:
+    value, reason = FAULTS[number]
     assert reasons(among_good(kind, value)) == [(20, reason)]
+
+
+@BOTH
+def test_every_truncation_of_a_message_is_bad(kind: Kind) -> None:
+    subject = decoder(kind)
+    for size in range(len(good())):
+        assert [index for index, _ in reasons(subject.decode(messages([good()[:size]])))] == [0], size
+
+
+@BOTH
+@pytest.mark.parametrize("index", [-1, 3])
+def test_an_enum_without_such_a_symbol_is_decode(kind: Kind, index: int) -> None:
+    enums = version_of("trades", "narrow")
+    usual = written(enums, TRADE)
+    value = frame_confluent(2, usual[:-2] + bytes([2 * index if index >= 0 else -2 * index - 1]) + usual[-1:])
+    assert usual[-2] == 0  # 'buy' is the first symbol; behind it only the null observed_at
+    assert reasons(among_good(kind, value, TRADES.json, enums)) == [(20, "decode")]
 
 
 @BOTH
@@ -308,3 +327,22 @@ def test_messages_of_many_shapes_are_sorted_without_walking_each() -> None:
     assert len(walked) == 1
     assert recording.given == []
     assert decoded.frame.drop("message").to_dicts() == records
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_datasets_decoder_reads_single_objects_without_a_registry(name: str) -> None:
+    schema = SCHEMAS[name]
+    values = [frame_single_object(schema.fingerprint, body(name, "current", random.Random(at))) for at in range(60)]
+    decoded = decoder_of(DATASETS[name], registry=None).decode(messages(values))
+    assert decoded.schema_ids == {schema.fingerprint.hex()}
+    assert decoded.frame.columns == ["message", *(column.name for column in columns_of(schema))]
+    assert decoded.frame.height + len(decoded.bad) == 60
+    assert decoded.frame.height > 0
+
+
+def test_null_in_a_column_of_a_datasets_key_is_named_so() -> None:
+    odd = copy.deepcopy(TRADES.json)
+    odd["fields"][0]["type"] = ["null", "string"]
+    subject = decoder_of(DATASETS["trades"], registry=Shelf({1: odd}))
+    value = frame_confluent(1, written(odd, TRADE | {"symbol": None}))
+    assert reasons(subject.decode(messages([value]))) == [(0, "null_key")]
