@@ -169,7 +169,7 @@ def decoder_of(
     """
     return ColumnarDecoder(
         schema=shipped_schema(dataset.name, schemas),
-        key=[column.name for column in dataset.model.__table__.primary_key],
+        key=dataset.key,
         resolver=SchemaResolver(registry, known_schemas(schemas)),
         max_value_bytes=max_value_bytes,
     )

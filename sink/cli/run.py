@@ -20,10 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sink import logs, supervisor
 from sink.assignment import Assignment
-from sink.avro.columns import ColumnarDecoder
+from sink.avro.columns import decoder_of
 from sink.avro.registry import Registry
-from sink.avro.schemas import known_schemas, shipped_schema
-from sink.avro.writers import SchemaResolver
 from sink.breaker import Breaker, BreakerLimits
 from sink.cli.connections import registry as registry_client
 from sink.collector import Collector
@@ -89,7 +87,12 @@ def member_of(dataset: Dataset, settings: Settings, registry: Registry | None) -
     collector = Collector(
         topic=topic,
         order=settings.clock_of(dataset.name),
-        decoder=_decoder(dataset, settings, registry),
+        decoder=decoder_of(
+            dataset,
+            registry=registry,
+            schemas=settings.schemas,
+            max_value_bytes=settings.max_message_bytes,
+        ),
         breaker=Breaker(
             BreakerLimits(share=settings.breaker.share, window=settings.breaker.window, run=settings.breaker.run)
         ),
@@ -121,15 +124,6 @@ def member_of(dataset: Dataset, settings: Settings, registry: Registry | None) -
         flusher=flusher,
         pipeline=pipeline,
         shutdown_timeout=settings.shutdown_timeout,
-    )
-
-
-def _decoder(dataset: Dataset, settings: Settings, registry: Registry | None) -> ColumnarDecoder:
-    return ColumnarDecoder(
-        schema=shipped_schema(dataset.name, settings.schemas),
-        key=dataset.key,
-        resolver=SchemaResolver(registry, known_schemas(settings.schemas)),
-        max_value_bytes=settings.max_message_bytes,
     )
 
 
