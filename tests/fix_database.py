@@ -62,9 +62,8 @@ def prepare_roles(url: URL) -> None:
 
 def _content() -> str:
     """Name the present schema: a template is made again when anything it is made from changes."""
-    sources = sorted(
-        [*REPOSITORY.glob("migrations/**/*.py"), *REPOSITORY.glob("sink/db/*.py"), ROLES, Path(__file__).resolve()]
-    )
+    environment = REPOSITORY / "sink" / "db" / "environment.py"
+    sources = sorted([*REPOSITORY.glob("migrations/**/*.py"), environment, ROLES, Path(__file__).resolve()])
     return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:12]
 
 
@@ -91,6 +90,17 @@ def _make_template(server: str, name: str, connection: Connection) -> None:
     connection.execute(text(f"ALTER DATABASE {name} WITH IS_TEMPLATE true"))
 
 
+def _drop_stale_templates(connection: Connection) -> None:
+    """Drop the templates of former schemas that no session has used for a day; other checkouts may share the server."""
+    stale = text(
+        "SELECT datname FROM pg_database WHERE starts_with(datname, 'sink_template_') AND datistemplate"
+        " AND CAST(shobj_description(oid, 'pg_database') AS timestamptz) < now() - INTERVAL '1 day'"
+    )
+    for name in connection.scalars(stale).all():
+        connection.execute(text(f"ALTER DATABASE {name} WITH IS_TEMPLATE false"))
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
 @pytest.fixture(scope="session")
 def template_database(server_database_url: str) -> str:
     """Name of a migrated database that tests clone; workers and later runs share it."""
@@ -99,7 +109,10 @@ def template_database(server_database_url: str) -> str:
         connection.execute(text("SELECT pg_advisory_lock(hashtextextended(:key, 0))"), {"key": MAKING})
         whole = text("SELECT datistemplate FROM pg_database WHERE datname = :name")
         if not connection.scalar(whole, {"name": name}):
+            _drop_stale_templates(connection)
             _make_template(server_database_url, name, connection)
+        used = connection.execute(text("SELECT CAST(now() AS text)")).scalar_one()
+        connection.execute(text(f"COMMENT ON DATABASE {name} IS '{used}'"))
     return name
 
 
