@@ -3,8 +3,15 @@
 Where to find things, top to bottom; imports only go down:
 
 - ``cli``: one file a command, the place where objects are built and wired
-- ``stack``: the development servers (Docker or native)
-- ``db``: engine and ``session_scope``, every table, the repository, hypertables
-- ``settings``: every setting
-- ``errors``: the error tree
+- ``supervisor``: ``sink run``, a pipeline in a thread for each dataset; ``producing``: producer, exchange dumps,
+  simulator; ``stack``: the development servers
+- ``pipeline``: THE loop of one dataset: poll, collect, flush, then commit offsets; ``collector`` fills the next batch,
+  ``starts`` asks Kafka where a partition begins, ``assignment`` knows our partitions, ``breaker`` stops on rubbish,
+  ``tasks`` is the writer thread
+- ``flush``: one batch, one transaction (fence, positions); ``write``: its rows (fast path, upsert, bisection)
+- ``avro``: framing, registry, encode, decode (reference and columnar); ``kafka``: the only reader, topics
+- ``ledger``: positions, flushes, quarantine; ``rows``: check, deduplicate, sort; ``batch``: columns and raw messages
+- ``datasets``: DATASETS binds model, schema and topic of each dataset
+- ``db``: every table, sessions, the repository, hypertables, migrations
+- ``settings``, ``resources``, ``logs``, ``errors``, ``redaction``: what everything else stands on
 """

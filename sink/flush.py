@@ -241,10 +241,13 @@ class Flusher:
         }
 
 
-# synchronous_commit is raised to at least 'on' and never lowered from 'remote_apply'
+# Local to the transaction, so that a pooler may stand between. synchronous_commit is raised to at least 'on' and never
+# lowered from 'remote_apply'; without the path, a login called sink would look for tables in the schema of its name.
 _LOCAL_SETTINGS = """
 SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
            WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true),
+       set_config('search_path', 'public', true),
+       set_config('TimeZone', 'UTC', true),
        set_config('lock_timeout', %(lock)s, true),
        set_config('statement_timeout', %(statement)s, true),
        set_config('idle_in_transaction_session_timeout', %(idle)s, true)

@@ -51,11 +51,15 @@ def _engine(url: str, _process: int) -> Engine:
             "prepare_threshold": None,
         },
     )
-    event.listen(engine, "connect", _speak_utc)
+    event.listen(engine, "connect", _set_up)
     return engine
 
 
-def _speak_utc(connection: Any, _record: object) -> None:
-    """Have times read back in UTC, whatever the server's zone; poolers follow SET TIME ZONE, but refuse ``options``."""
+def _set_up(connection: Any, _record: object) -> None:
+    """Have times read back in UTC, and tables found in public even by a login that is called like a schema.
+
+    As statements, because poolers refuse ``options``.
+    """
     connection.execute("SET TIME ZONE 'UTC'")
+    connection.execute("SET search_path TO public")
     connection.commit()

@@ -1,4 +1,4 @@
-"""Opens the writer's own connection: to the primary, in UTC, noticing a dead peer."""
+"""Opens the writer's own connection: to the primary, noticing a dead peer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ def open_connection(url: str, *, application_name: str, connect_timeout: float =
         "keepalives_count": 3,
         "tcp_user_timeout": 15_000,
         "target_session_attrs": "read-write",
-        "options": "-c TimeZone=UTC",
     }
     arguments = defaults | conninfo(url) | {"application_name": application_name}
     connection = psycopg.connect(**arguments, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]  # conninfo values
