@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+# Speed is judged in benchmarks, never in tests: the machine may be busy.
+settings.register_profile("sink", deadline=None)
+settings.load_profile("sink")
 
 pytest_plugins = [
     "tests.fix_capabilities",

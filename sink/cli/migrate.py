@@ -21,7 +21,7 @@ def migrate(
         typer.Option("--check", help="Change nothing; fail (exit code 4) where the database is not as it must be."),
     ] = False,
     sql: Annotated[bool, typer.Option("--sql", help="Change nothing; print the SQL for an empty database.")] = False,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for another migration.")] = migrating.WAIT,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for another migration.")] = migrating.WAIT,
     migrations: Annotated[Path | None, typer.Option(help="Folder of the migrations, instead of our own.")] = None,
 ) -> None:
     """Make or update the tables: run this before the first start and with each new version.

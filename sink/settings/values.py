@@ -191,7 +191,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_psycopg(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith("postgresql+psycopg://"):
+        if not value.get_secret_value().startswith(("postgresql+psycopg://", "postgresql://", "postgres://")):
             raise ValueError("must begin with postgresql+psycopg://, as in postgresql+psycopg://user:pass@host:5432/db")
         return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,4 +43,6 @@ def test_every_command_and_every_parameter_has_help(name: str) -> None:
 
 def test_the_page_of_commands_is_what_the_code_says() -> None:
     expected = get_docs_for_click(obj=ROOT, ctx=typer.Context(ROOT), name="sink", title="Commands")
-    assert PAGE.read_text(encoding="utf-8").strip() == expected.strip(), "write it anew with: make docs"
+    # Typer's command escapes what Typer's function does not
+    page = html.unescape(PAGE.read_text(encoding="utf-8"))
+    assert page.strip() == html.unescape(expected).strip(), "write it anew with: make docs"

@@ -82,6 +82,7 @@ def test_the_console_form_is_for_people() -> None:
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
+@pytest.mark.usefixtures("expects_error_log")
 def test_secrets_never_leave(form: Literal["console", "json"]) -> None:
     stream = configured(form)
     log = structlog.get_logger("sink")

@@ -40,7 +40,8 @@ def prefix() -> str:
 
 
 def run(registry_url: str, prefix: str, *words: str) -> Any:
-    return CliRunner().invoke(app, ["schemas", *words, "--registry", registry_url, "--topic-prefix", prefix, "--json"])
+    environment = {"SINK_TOPIC_PREFIX": f"{prefix}.", "SINK_REGISTRY__URL": registry_url}
+    return CliRunner(env=environment).invoke(app, ["schemas", *words, "--json"])
 
 
 def states(result: Any) -> dict[str, str]:

@@ -74,7 +74,7 @@ writes = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=st.lists(st.lists(writes, max_size=6), max_size=5))
 def test_upserts_match_the_model(writer_url: str, calls: list[list[Write]]) -> None:
     table, results = expected(calls)

@@ -80,7 +80,7 @@ PAIRS = {name: decoders(name) for name in DATASETS}
 
 @pytest.mark.parametrize("name", DATASETS)
 @given(batch=MIXED | ALIKE)
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 def test_both_decoders_give_the_same(name: str, batch: list[tuple[str, int, str, str]]) -> None:
     reference, columnar = PAIRS[name]
     values = messages([value_of(name, *made) for made in batch])

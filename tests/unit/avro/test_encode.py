@@ -43,7 +43,7 @@ def test_optional_fields_may_be_left_out() -> None:
 
 
 @given(unscaled=st.integers(-(10**38) + 1, 10**38 - 1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_decimal_that_fits_comes_back_exactly(unscaled: int) -> None:
     sign, digits = int(unscaled < 0), tuple(map(int, str(abs(unscaled))))
     amount = Decimal((sign, digits, -18))

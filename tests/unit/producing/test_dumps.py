@@ -347,7 +347,7 @@ def test_what_a_file_holds_must_be_known(name: str, symbol: str | None, dataset:
         identify(Path(name), symbol=symbol, dataset=dataset)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     content=st.one_of(
         st.binary(max_size=300),
@@ -372,7 +372,7 @@ def test_random_bytes_give_rows_or_our_own_errors(
         assert all(row.symbol == "A" for row in rows)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(flips=st.lists(st.tuples(st.integers(0, 7_900), st.integers(0, 255)), min_size=1, max_size=5))
 def test_damaged_archives_give_rows_or_our_own_errors(
     tmp_path_factory: pytest.TempPathFactory, flips: list[tuple[int, int]]
@@ -389,7 +389,7 @@ def test_damaged_archives_give_rows_or_our_own_errors(
         assert path.name in str(error)  # noqa: PT017 (either outcome is right)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(value=st.decimals(min_value=-(10**19), max_value=10**19, places=18))
 def test_every_storable_decimal_is_read_exactly(tmp_path_factory: pytest.TempPathFactory, value: Decimal) -> None:
     path = tmp_path_factory.mktemp("exact") / "A-fundingRate-2019-10.csv"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sink.db.payloads import CandlePayload, TradePayload
@@ -20,7 +20,6 @@ def span(symbol: str, oldest: datetime, newest: datetime) -> Span:
     return Span(symbol=symbol, rows=1, oldest=oldest, newest=newest)
 
 
-@settings(deadline=None)
 @given(newest=times, anchor=times)
 def test_newest_row_lands_within_the_day_before_the_anchor(newest: datetime, anchor: datetime) -> None:
     (by,) = shifts([span("A", newest - DAY, newest)], anchor=anchor)

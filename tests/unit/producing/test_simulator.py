@@ -34,7 +34,7 @@ plans = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(plan=plans)
 def test_same_plan_gives_the_same_payloads(plan: Plan) -> None:
     assert list(simulate(plan)) == list(simulate(plan))
@@ -51,7 +51,7 @@ def test_this_plan_gives_these_payloads_on_every_machine() -> None:
     assert trade.trade_id == 28_401_120 * 10**8
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(plan=plans)
 def test_candles_are_exactly_the_trades_of_their_minute(plan: Plan) -> None:
     trades: dict[tuple[str, datetime], list[TradePayload]] = defaultdict(list)
@@ -83,7 +83,7 @@ def test_candles_are_exactly_the_trades_of_their_minute(plan: Plan) -> None:
             closes[candle.symbol] = candle.close
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(plan=plans)
 def test_stream_is_in_the_order_of_observation_with_keys_that_never_repeat(plan: Plan) -> None:
     payloads = list(simulate(plan))
@@ -98,7 +98,7 @@ def test_stream_is_in_the_order_of_observation_with_keys_that_never_repeat(plan:
     assert len(set(versions)) == len(versions)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(plan=plans)
 def test_every_value_fits_its_column(plan: Plan) -> None:
     for payload in simulate(plan):
