@@ -15,14 +15,14 @@ check: .venv/.complete ## Format, lint, types, import layers and fast tests, in 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -q tests/unit tests/contract
+	$(BIN)/pytest -q -n 2 tests/unit tests/contract
 
 test: .venv/.complete ## Everything, with real servers that it starts by itself.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 fmt: .venv/.complete ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import psycopg
+import structlog
 
 from sink import ledger, rows
 from sink.batch import Batch
@@ -19,12 +21,16 @@ from sink.errors import DefinitionError, OversizeError, SinkError, TransientErro
 from sink.ledger import Claim, Entry, Kind, Locked, Source, Start
 from sink.write import RowWriter, Written
 
+log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What bounds a transaction, in seconds, and how far ahead of the database's clock a time may lie."""
 
-    lock_timeout: float = 10
+    lock_timeout: float = 15
+    claim_patience: float = 10
+    """How long a claim waits for the flush of the partition's present owner before it ends that owner's backend."""
     statement_timeout: float = 60
     idle_timeout: float = 30
     future_tolerance: timedelta = timedelta(days=1)
@@ -101,9 +107,38 @@ class Flusher:
         return done
 
     def claim(self, start: Start, token: UUID) -> Claim:
-        """Take a partition for this owner; waits for the flush of its present one."""
+        """Take a partition for this owner; waits for the flush of its present one, but not for ever.
+
+        No server time-out ends a COPY whose client has stopped in the middle of it: its backend waits for the client
+        with the position row locked. So a claim that waits too long has a second connection end that backend.
+        """
         with self._transaction() as cursor:
-            return ledger.claim(cursor, self._source, start, token=token, owner=self._owner)
+            waiting = threading.Timer(
+                self._limits.claim_patience, self._end_blockers, [cursor.connection.info.backend_pid]
+            )
+            waiting.daemon = True
+            waiting.start()
+            try:
+                return ledger.claim(cursor, self._source, start, token=token, owner=self._owner)
+            finally:
+                waiting.cancel()
+
+    def _end_blockers(self, backend: int) -> None:
+        """End the backends of our own role that keep this one waiting."""
+        try:
+            with self._connect() as second:
+                # two statements: in one, the planner may call pg_terminate_backend before it has joined
+                blockers = second.execute(
+                    "SELECT b.pid FROM unnest(pg_blocking_pids(%s)) AS b(pid)"
+                    " JOIN pg_stat_activity a USING (pid) WHERE a.usename = current_user",
+                    [backend],
+                ).fetchall()
+                for (blocker,) in blockers:
+                    second.execute("SELECT pg_terminate_backend(%s)", [blocker])
+            if blockers:
+                log.warning("ended a stuck owner's connection", owner=self._owner, backends=blockers)
+        except (psycopg.Error, SinkError) as error:
+            log.warning("a claim waits, and what blocks it cannot be ended", error=str(error))
 
     def recognise(self, cluster_id: str, group_id: str) -> None:
         """Refuse to go on where the positions belong to another Kafka cluster."""

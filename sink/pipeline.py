@@ -32,7 +32,7 @@ POLL_LIMIT = 10_000
 UNLISTED_TRIES = 5
 MUTUAL_FENCES = 5
 LONGEST_BACKOFF = 30.0
-PATIENCE = 2.0
+PATIENCE = 10.0
 """Seconds that a full batch waits for the flush before it without pausing: a pause throws away what was fetched."""
 
 

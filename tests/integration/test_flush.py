@@ -375,6 +375,27 @@ def test_a_lock_held_too_long_is_transient(writer_url: str, engine: Engine) -> N
     waiting.close()
 
 
+def test_a_claim_does_not_wait_for_ever_for_a_stuck_owner(flusher: Flusher, writer_url: str) -> None:
+    """The stuck owner is in the middle of a COPY: no time-out of the server ends that."""
+    claim = claimed(flusher)
+    stuck = open_connection(writer_url, application_name="stuck")
+    cursor = stuck.cursor()
+    cursor.execute("BEGIN")
+    cursor.execute("SELECT * FROM sink.positions FOR UPDATE")
+    copying = cursor.copy("COPY trades (symbol) FROM STDIN")
+    copying.__enter__()
+
+    impatient = flusher_of(writer_url, "next", Limits(claim_patience=0.3))
+    taken = claimed(impatient)
+
+    assert (taken.seq, taken.start) == (claim.seq + 1, 0)
+    assert claimed(flusher).seq == claim.seq + 2, "only the blocker was ended"
+    with pytest.raises(psycopg.OperationalError):
+        copying.__exit__(None, None, None)
+    stuck.close()
+    impatient.close()
+
+
 class _Swallower(psycopg.Cursor[Any]):
     """A cursor that lets its transaction break just before COMMIT, after every check, and swallows the error."""
 
