@@ -139,9 +139,8 @@ def _sources(anchor: Anchor) -> list[Source]:
 def _prepare(settings: Settings, registry: Registry | None, steps: ToldSteps) -> None:
     """Make tables, topics and schemas where they are missing."""
     with steps.step("tables") as tell:
+        migrating.upgrade(settings.database_url.get_secret_value(), resource_folder("migrations"), tell)
         tell("up to date")
-        url = settings.database_url.get_secret_value()
-        migrating.upgrade(url, resource_folder("migrations"), lambda said: tell(said.rstrip(".")))
     with steps.step("topics") as tell:
         wanted = [Wanted(name=settings.topic_prefix + name, partitions=PARTITIONS) for name in DATASETS]
         found = Topics(settings.kafka).apply(wanted)
