@@ -1,6 +1,6 @@
 # Everything a developer runs. `make check` before a commit, `make test` before a push.
 .DEFAULT_GOAL := help
-.PHONY: help check test fmt docs lock clean
+.PHONY: help demo check test fmt docs lock clean
 
 BIN := .venv/bin
 
@@ -9,6 +9,9 @@ help: ## Show this list.
 
 .venv/.complete: requirements/dev.txt pyproject.toml .ci/bootstrap
 	@sh .ci/bootstrap
+
+demo: .venv/.complete ## Real and simulated market data through Kafka into TimescaleDB, on servers that it starts.
+	$(BIN)/sink demo
 
 check: .venv/.complete ## Format, lint, types, import layers and fast tests, in well under a minute.
 	$(BIN)/ruff format --check .

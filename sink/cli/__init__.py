@@ -6,12 +6,14 @@ import typer
 
 from sink.cli import stack, topics
 from sink.cli.config import config
+from sink.cli.demo import demo
 from sink.cli.migrate import migrate
 from sink.cli.produce import produce
 from sink.cli.run import run
 from sink.cli.schemas import schemas
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.command()(demo)
 app.command()(run)
 app.command()(produce)
 app.command()(migrate)

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +28,7 @@ from sink.cli.connections import registry as registry_client
 from sink.collector import Collector
 from sink.datasets import DATASETS, Dataset
 from sink.db.connect import open_connection
-from sink.errors import ConfigError
+from sink.errors import ConfigError, SinkError
 from sink.flush import Flusher, Limits
 from sink.kafka.consumer import TopicConsumer
 from sink.ledger import Source
@@ -54,16 +55,27 @@ def run(
     settings = load(config=file, datasets=DATASETS)
     logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
     chosen = _chosen(names or list(DATASETS))
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, supervisor.stop_on(stop))
-    threading.Thread(target=_insist, args=(stop, settings.shutdown_timeout), name="insist", daemon=True).start()
+    stop = stop_on_signals(settings)
     with registry_client(settings, url=None) as registry, _bars(chosen, until_caught_up=until_caught_up) as bars:
         members = [member_of(dataset, settings, registry) for dataset in chosen]
         failures = supervisor.run(members, stop=stop, progress=bars)
     if failures and (until_caught_up or len(failures) == len(members)):
-        worst = next(iter(failures.values()))
-        raise type(worst)("; ".join(f"{name}: {failure}" for name, failure in failures.items()))
+        raise all_of(failures)
+
+
+def stop_on_signals(settings: Settings) -> threading.Event:
+    """Give what SIGTERM and Ctrl-C set from now on, and bound how long stopping may take then."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, supervisor.stop_on(stop))
+    threading.Thread(target=_insist, args=(stop, settings.shutdown_timeout), name="insist", daemon=True).start()
+    return stop
+
+
+def all_of(failures: Mapping[str, SinkError]) -> SinkError:
+    """Make one error of those that halted datasets, of the first one's kind."""
+    first = next(iter(failures.values()))
+    return type(first)("; ".join(f"{name}: {failure}" for name, failure in failures.items()))
 
 
 def member_of(dataset: Dataset, settings: Settings, registry: Registry | None) -> supervisor.Member:

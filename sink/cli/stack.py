@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sink.stack import ServerStatus, Stack, Steps
+from sink.cli.steps import steps_on
+from sink.stack import ServerStatus, Stack
 
 app = typer.Typer(no_args_is_help=True, help="Development servers: a real broker, schema registry and database.")
 
@@ -31,7 +28,7 @@ def up(directory: Directory = _DIRECTORY) -> None:
     What is missing is downloaded first. With a Docker engine they run in it, otherwise as processes.
     """
     console = Console(highlight=False)
-    with _steps(console) as steps:
+    with steps_on(console) as steps:
         stack = Stack(directory, steps=steps)
         stack.up()
     for name, value in stack.settings().items():
@@ -42,14 +39,14 @@ def up(directory: Directory = _DIRECTORY) -> None:
 @app.command()
 def down(directory: Directory = _DIRECTORY) -> None:
     """Stop the servers that `up` started; the data stay."""
-    with _steps(Console(highlight=False)) as steps:
+    with steps_on(Console(highlight=False)) as steps:
         Stack(directory, steps=steps).down()
 
 
 @app.command()
 def reset(directory: Directory = _DIRECTORY) -> None:
     """Stop the servers and delete their data; downloads stay."""
-    with _steps(Console(highlight=False)) as steps:
+    with steps_on(Console(highlight=False)) as steps:
         Stack(directory, steps=steps).reset()
 
 
@@ -76,46 +73,3 @@ def _table(servers: list[ServerStatus]) -> Table:
         state = f"[{colour}]{server.state}[/]"
         table.add_row(server.name, state, server.address, str(server.pid or "-"), memory, server.version)
     return table
-
-
-@contextmanager
-def _steps(console: Console) -> Iterator[Steps]:
-    if not console.is_terminal:
-        yield _PlainSteps(console)
-        return
-    columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        yield _LiveSteps(progress)
-
-
-class _LiveSteps:
-    """A line with a spinner and a clock for each step."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def step(self, text: str) -> AbstractContextManager[None]:
-        return self._shown(self._progress.add_task(text, total=1))
-
-    @contextmanager
-    def _shown(self, task: TaskID) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self._progress.stop_task(task)
-            raise
-        self._progress.update(task, completed=1)
-
-
-class _PlainSteps:
-    """A line when a step begins and one when it is done, for logs."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    @contextmanager
-    def step(self, text: str) -> Iterator[None]:
-        began = time.monotonic()
-        self._console.print(f"{text} ...", soft_wrap=True, markup=False)
-        yield
-        self._console.print(f"{text}: done in {time.monotonic() - began:.1f} s", soft_wrap=True, markup=False)

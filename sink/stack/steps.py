@@ -10,8 +10,8 @@ from typing import Protocol
 class Steps(Protocol):
     """Shows the steps of a command; several may be under way at once, in threads."""
 
-    def step(self, text: str) -> AbstractContextManager[None]:
-        """Show ``text`` as under way until the block ends."""
+    def step(self, text: str) -> AbstractContextManager[object]:
+        """Show ``text`` as under way until the block ends; what the block is given is not used here."""
 
 
 class SilentSteps:

@@ -1,0 +1,1 @@
+"""Looks at what the sink has done: these modules read, they never write."""
