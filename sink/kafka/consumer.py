@@ -45,7 +45,7 @@ DEFAULTS: dict[str, str | int | bool] = {
     "check.crcs": True,
     "socket.keepalive.enable": True,
     "queued.max.messages.kbytes": 32 * 1024,
-    "queued.min.messages": 50_000,
+    "queued.min.messages": 20_000,
     "fetch.message.max.bytes": 4 * 1024 * 1024,
     "fetch.max.bytes": 16 * 1024 * 1024,
     "fetch.wait.max.ms": 100,

@@ -84,7 +84,7 @@ class Registry(Group):
 class Batch(Group):
     """When a batch is full and is written: whichever limit is met first."""
 
-    max_rows: int = Field(default=50_000, ge=1, le=1_000_000, description="Messages of one batch.")
+    max_rows: int = Field(default=20_000, ge=1, le=1_000_000, description="Messages of one batch.")
     max_bytes: int = Field(
         default=16 * 1024**2, ge=1024, le=1024**3, description="Size of the raw messages of one batch, in bytes."
     )

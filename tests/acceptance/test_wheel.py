@@ -15,9 +15,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def run(command: Sequence[str | Path], directory: Path) -> str:
+def run(command: Sequence[str | Path], directory: Path, **environment: str) -> str:
     ended = subprocess.run(
-        command, cwd=directory, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=240, check=False
+        command,
+        cwd=directory,
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
@@ -85,4 +91,17 @@ def test_the_command_runs_from_the_wheel(installed: Path, tmp_path: Path) -> Non
     where = run([installed / "python", "-c", "import sink; print(sink.__file__)"], tmp_path)
     assert Path(where.strip()).is_relative_to(installed.parent)
     assert "config" in run([installed / "sink", "--help"], tmp_path)
-    assert "SINK_BATCH__MAX_ROWS=50000  # default\n" in run([installed / "sink", "config"], tmp_path)
+    assert "SINK_BATCH__MAX_ROWS=20000  # default\n" in run([installed / "sink", "config"], tmp_path)
+
+
+def test_the_tables_are_made_by_the_wheel(installed: Path, tmp_path: Path, empty_database_url: str) -> None:
+    assert "0001" in run([installed / "sink", "migrate"], tmp_path, DATABASE_URL=empty_database_url)
+    assert "as it must be" in run([installed / "sink", "migrate", "--check"], tmp_path, DATABASE_URL=empty_database_url)
+
+
+def test_schemas_and_samples_are_found_in_the_wheel(installed: Path, tmp_path: Path) -> None:
+    look = (
+        "from sink.avro.schemas import known_schemas; from sink.producing.samples import sample_files;"
+        " print(len(known_schemas()), len(sample_files()))"
+    )
+    assert run([installed / "python", "-c", look], tmp_path) == "4 3\n"
