@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 import time
@@ -42,13 +43,14 @@ ANCHOR_FILE = "demo.json"
 PLAIN_WIDTH = 100
 """Columns where no terminal says how many there are."""
 _CLOSE_DEADLINE = 5.0
+_DIRECTORY = Path(".stack")
 
 
 def demo(
     *,
     directory: Annotated[
         Path, typer.Option("--directory", help="Where the servers' data and the demo's time anchor lie.")
-    ] = Path(".stack"),
+    ] = _DIRECTORY,
     given_servers: Annotated[
         bool,
         typer.Option("--no-stack", help="Start no servers; use those that the settings name, and their topic prefix."),
@@ -92,13 +94,19 @@ def demo(
         console.print(f"Note: {anchor.note}.", soft_wrap=True)
     console.print("Run it again: no row count changes.")
     if not given_servers:
-        console.print("The servers run on; stop them with: sink stack down")
+        console.print(f"The servers run on; stop them with: {_stop_command(directory)}", markup=False, soft_wrap=True)
 
 
 def _console(*, json_result: bool) -> Console:
     """Give the console; with JSON on stdout, the steps go to stderr."""
     console = Console(stderr=json_result, highlight=False)
     return console if console.is_terminal else Console(stderr=json_result, highlight=False, width=PLAIN_WIDTH)
+
+
+def _stop_command(directory: Path) -> str:
+    """Give the command as this person can type it: ``make demo`` works where ``sink`` is not on the PATH."""
+    command = "sink" if shutil.which("sink") else sys.argv[0]
+    return f"{command} stack down" + ("" if directory == _DIRECTORY else f" --directory {directory}")
 
 
 def _own_servers(directory: Path, steps: ToldSteps) -> Settings:
