@@ -120,11 +120,11 @@ class Market:
 
     @property
     def writer_url(self) -> str:
-        """The market's database, as the sink writes to it."""
+        """Name the market's database, as the sink writes to it."""
         return self.url_of("sink_writer")
 
     def url_of(self, role: str) -> str:
-        """The market's database for a role."""
+        """Name the market's database for a role."""
         database = make_url(self.administrator_url).database or ""
         return in_database(self.administrator_url, database, user=role).render_as_string(hide_password=False)
 
@@ -226,7 +226,7 @@ class Market:
     def check_ledger(self, *, messages: int) -> None:
         """Fail where an offset is missing or accounted for twice, or the counts of messages do not add up."""
         chains: dict[tuple[str, int], int] = {}
-        flushed = self.rows('SELECT topic, partition, from_offset, to_offset FROM sink.flushes ORDER BY id')
+        flushed = self.rows("SELECT topic, partition, from_offset, to_offset FROM sink.flushes ORDER BY id")
         for topic, partition, start, end in flushed:
             assert start == chains.get((topic, partition), 0), f"hole or overlap at {topic}/{partition}: {flushed}"
             assert end >= start
