@@ -18,7 +18,8 @@ from typing import Any, Self
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from sqlalchemy import make_url, text
 
 from sink.avro.registry import Registry
@@ -139,7 +140,7 @@ class Market:
             **variables,
         }
 
-    def sink(self, *arguments: str, timeout: float = LIMIT, **variables: str) -> subprocess.CompletedProcess[str]:
+    def sink(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run ``sink ...`` to its end."""
         return subprocess.run(
             [*SINK, *arguments],
@@ -147,7 +148,7 @@ class Market:
             env=self.environment(variables),
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=LIMIT,
             check=False,
         )
 

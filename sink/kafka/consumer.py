@@ -121,7 +121,9 @@ class TopicConsumer:
         if settings.get("group.protocol") != "consumer":
             settings.setdefault("partition.assignment.strategy", "cooperative-sticky")
         settings |= {"error_cb": self._on_error, "on_commit": _on_commit}
-        asking = {name: value for name, value in options.items() if not name.startswith("group.")}
+        asking: dict[str, str | int | float | bool] = {
+            name: value for name, value in options.items() if not name.startswith("group.")
+        }
         try:
             self._consumer = Consumer(settings, logger=remarks(__name__))
             self._admin = AdminClient(asking, logger=remarks(__name__))

@@ -52,8 +52,8 @@ def test_a_signal_flushes_what_was_read_and_exits_with_0(number: signal.Signals,
 
     assert market.durable() == total
     market.check_ledger(messages=total)
-    positions = dict(market.rows("SELECT partition, next_offset FROM sink.positions WHERE next_offset > 0"))
-    assert commits(market) == {partition: (offset, MARK) for partition, offset in positions.items()}
+    positions = market.rows("SELECT partition, next_offset FROM sink.positions WHERE next_offset > 0")
+    assert commits(market) == {partition: (offset, MARK) for partition, offset in positions}
 
     assert events.count("flushed") == 3
     assert events.count("progress") == 1
