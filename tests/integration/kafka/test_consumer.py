@@ -170,6 +170,8 @@ def test_after_a_seek_backwards_no_later_message_comes_first(bench: Bench) -> No
     poll_until(bench.log, lambda: len(offsets(second)) >= COUNT - 1, second)
 
     assert offsets(second) == [1, 2, 3, 4, 5]
+    # an end told by what was fetched before the seek would make the messages behind it pass unseen
+    assert all(not polled.reached or 5 in polled.messages.offsets for polled in second)
 
 
 def test_a_pause_holds_and_reading_goes_on_where_it_stopped(bench: Bench) -> None:
@@ -186,6 +188,22 @@ def test_a_pause_holds_and_reading_goes_on_where_it_stopped(bench: Bench) -> Non
 
     assert so_far == [0, 1]
     assert offsets(seen) == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_end_is_told_again_after_a_pause(bench: Bench) -> None:
+    """What stood before the end may have waited for the registry, while which nothing behind it is taken in."""
+    joined(bench)
+    bench.log.read_from(0, 0)
+    seen: list[Polled] = []
+    poll_until(bench.log, lambda: reached(seen) == {0: COUNT}, seen)
+
+    bench.log.pause([0])
+    assert reached([bench.log.poll(100, 0.2) for _ in range(3)]) == {}
+    bench.log.resume([0])
+    again: list[Polled] = []
+    poll_until(bench.log, lambda: reached(again) == {0: COUNT}, again)
+
+    assert offsets(again) == []
 
 
 def test_a_commit_is_read_back_with_its_mark(bench: Bench) -> None:
