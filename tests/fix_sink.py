@@ -283,6 +283,13 @@ def make_topics(bootstrap_servers: str, topics: Sequence[str], partitions: int) 
     for future in made.values():
         future.result(20)
 
+    def known() -> bool:
+        found = admin.list_topics(timeout=10).topics
+        return all(topic in found and len(found[topic].partitions) == partitions for topic in topics)
+
+    # the controller has made them; the broker that answers everybody else hears of it a moment later
+    wait_until(known, "the broker knows the topics")
+
 
 @pytest.fixture
 def markets(stack: Servers, template_database: str, tmp_path: Path) -> Iterator[Markets]:
