@@ -59,6 +59,7 @@ def test_a_signal_flushes_what_was_read_and_exits_with_0(number: signal.Signals,
     assert events.count("progress") == 1
     (progress,) = [record for record in records if record["event"] == "progress"]
     assert (progress["dataset"], progress["messages"], progress["written"]) == ("trades", total, total)
+    assert (progress["lag"], progress["partitions"]) == (0, list(range(PARTITIONS)))
     assert {record["level"] for record in records} <= {"debug", "info"}, records
     for secret in ("SYMBOL", str(market.table("trades")[0][3]), "sink_writer:"):
         assert secret not in process.output
