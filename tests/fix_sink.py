@@ -75,10 +75,13 @@ class Process:
         """Give the log so far; every whole line of it must be JSON."""
         return [json.loads(line) for line in self.output.splitlines(keepends=True) if line.endswith("\n")]
 
-    def wait_for(self, words: str) -> None:
-        """Wait until the output holds these words."""
-        wait_until(lambda: words in self.output or self._ended(), f"{words!r} stands in the output")
-        assert words in self.output, f"it ended without {words!r}: {self.output}"
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until something holds; fail where it never does, with what the process has said."""
+        deadline = time.monotonic() + LIMIT
+        while not condition():
+            assert self._popen.poll() is None, f"it ended before {what}: {self.output}"
+            assert time.monotonic() < deadline, f"waited {LIMIT:g} s in vain until {what}: {self.output[-4000:]}"
+            time.sleep(0.02)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -95,9 +98,6 @@ class Process:
         """End it as a power cut would."""
         self._popen.kill()
         self._popen.wait(10)
-
-    def _ended(self) -> bool:
-        return self._popen.poll() is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

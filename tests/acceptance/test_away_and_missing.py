@@ -10,7 +10,7 @@ from sqlalchemy import make_url
 
 from sink.avro.registry import Registry, RegistryAccess
 from sink.producing.simulator import Plan, simulate
-from tests.fix_sink import Market, Process, wait_until
+from tests.fix_sink import Market, Process
 
 PLAN = Plan(
     start=datetime(2026, 6, 2, 12, tzinfo=UTC),
@@ -42,10 +42,10 @@ def waits(process: Process, word: str) -> bool:
 def test_a_registry_that_is_away_loses_nothing(market: Market, registry_url: str) -> None:
     total = produce_framed(market, registry_url, seed=0)
     with market.start("run", "trades", **JSON, SINK_REGISTRY__URL=f"http://{NOWHERE}") as process:
-        wait_until(lambda: waits(process, "registry"), "the sink says that it waits")
+        process.until(lambda: waits(process, "registry"), "the sink says that it waits")
         total += produce_framed(market, registry_url, seed=1)
         said = len(process.records())
-        wait_until(lambda: len(process.records()) > said, "the sink tries again")
+        process.until(lambda: len(process.records()) > said, "the sink tries again")
         process.signal(signal.SIGTERM)
         assert process.end() == 0, process.output
         assert "Traceback" not in process.output
@@ -67,9 +67,11 @@ def test_servers_away_at_start_are_waited_for(market: Market) -> None:
         market.start("run", "trades", **JSON, DATABASE_URL=nameless) as without_database,
         market.start("run", "trades", **JSON, SINK_KAFKA__BOOTSTRAP_SERVERS=NOWHERE) as without_broker,
     ):
-        wait_until(lambda: waits(without_server, "database"), "the sink waits for the server")
-        wait_until(lambda: waits(without_database, '"sink_test_none" does not exist'), "the sink names the database")
-        wait_until(lambda: waits(without_broker, "broker"), "the sink waits for the broker")
+        without_server.until(lambda: waits(without_server, "database"), "the sink waits for the server")
+        without_database.until(
+            lambda: waits(without_database, '"sink_test_none" does not exist'), "the sink names the database"
+        )
+        without_broker.until(lambda: waits(without_broker, "broker"), "the sink waits for the broker")
         for process in (without_server, without_database, without_broker):
             process.signal(signal.SIGTERM)
         for process in (without_server, without_database, without_broker):

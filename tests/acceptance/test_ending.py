@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from sink.kafka.consumer import MARK
 from sink.producing.simulator import Plan, simulate
-from tests.fix_sink import PARTITIONS, Market, wait_until
+from tests.fix_sink import PARTITIONS, Market
 
 PLAN = Plan(
     start=datetime(2026, 6, 2, 12, tzinfo=UTC),
@@ -40,7 +40,7 @@ def commits(market: Market) -> dict[int, tuple[int, str | None]]:
 def test_a_signal_flushes_what_was_read_and_exits_with_0(number: signal.Signals, market: Market) -> None:
     total = market.produce(simulate(PLAN))
     with market.start("run", "trades", **JSON, **PATIENT) as process:
-        wait_until(lambda: market.durable() == 2000, "two batches are full")
+        process.until(lambda: market.durable() == 2000, "two batches are full")
         time.sleep(1)  # the rest was fetched with them; let the loop take it in
         assert market.durable() == 2000, "a batch was flushed before its time"
         process.signal(number)

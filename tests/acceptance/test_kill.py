@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from sink.producing.simulator import Plan, simulate
-from tests.fix_sink import Market, Markets, wait_until
+from tests.fix_sink import Market, Markets
 
 PLAN = Plan(
     start=datetime(2026, 6, 2, 12, tzinfo=UTC),
@@ -19,7 +19,7 @@ PLAN = Plan(
 SLOW = {
     "SINK_BATCH__MAX_ROWS": "100",
     # the group takes a killed member for alive until its session has ended
-    "SINK_KAFKA__SESSION_TIMEOUT_MS": "2000",
+    "SINK_KAFKA__SESSION_TIMEOUT_MS": "3000",
     "SINK_KAFKA__HEARTBEAT_INTERVAL_MS": "500",
 }
 
@@ -37,7 +37,7 @@ def test_killed_twice_and_restarted_the_tables_are_as_without(
         for _ in range(2):
             goal = market.durable() + dice.randint(1, total // 4)
             with market.start("run", "trades", "candles_1m", **SLOW) as process:
-                wait_until(lambda: market.durable() >= goal, f"{goal} offsets are durable")  # noqa: B023 (used at once)
+                process.until(lambda: market.durable() >= goal, f"{goal} offsets are durable")  # noqa: B023 (used at once)
                 process.kill()
             assert market.durable() < total, "the kill came after the work was done"
         assert beside.end() == 0, beside.output

@@ -12,7 +12,7 @@ import pytest
 
 from sink.db.payloads import TradePayload
 from sink.producing.simulator import Plan, simulate
-from tests.fix_sink import PARTITIONS, Market, wait_until
+from tests.fix_sink import PARTITIONS, Market
 
 PLAN = Plan(
     start=datetime(2026, 6, 2, tzinfo=UTC),
@@ -65,14 +65,14 @@ def test_a_leaving_replica_hands_over_while_messages_come(protocol: str, market:
 
     with market.start("run", "trades", **variables) as first, market.start("run", "trades", **variables) as second:
         with feed.running():
-            wait_until(lambda: owners() == {first.pid, second.pid}, "both replicas own partitions")
+            second.until(lambda: owners() == {first.pid, second.pid}, "both replicas own partitions")
             assert len(market.owners()) == PARTITIONS
             first.signal(signal.SIGTERM)
             assert first.end() == 0, first.output
-            wait_until(lambda: owners() == {second.pid}, "the other replica owns everything")
+            second.until(lambda: owners() == {second.pid}, "the other replica owns everything")
             behind = len(feed.sent)
-            wait_until(lambda: len(feed.sent) > behind + 200, "some more is produced")
-        wait_until(lambda: market.durable() == len(feed.sent), "everything is durable")
+            second.until(lambda: len(feed.sent) > behind + 200, "some more is produced")
+        second.until(lambda: market.durable() == len(feed.sent), "everything is durable")
         second.signal(signal.SIGTERM)
         assert second.end() == 0, second.output
 
