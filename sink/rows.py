@@ -104,7 +104,7 @@ def _faults(dataset: Dataset, latest: datetime) -> Sequence[pl.Expr]:
         for name in dataset.texts
     ]
     length = pl.col("symbol").str.len_chars()
-    faults.append(pl.when(~length.is_between(1, 64)).then(pl.lit("null_key: symbol must have 1 to 64 characters")))
+    faults.append(pl.when(~length.is_between(1, 64)).then(pl.lit("text: symbol must have 1 to 64 characters")))
     faults.append(
         pl.when(pl.col("observed_at").is_null()).then(
             pl.lit("no_observed_at: the message does not say when its values were observed")

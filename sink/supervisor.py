@@ -137,10 +137,10 @@ class Runner:
             member.pipeline.drain(time.monotonic() + member.shutdown_timeout)
         except SinkError as error:
             log.warning("the last flush failed; its messages are read again", dataset=member.dataset, error=str(error))
+        self._report()  # now: a closed consumer knows neither its partitions nor the lag
         if not member.consumer.close(CLOSE_DEADLINE):
             log.warning("Kafka's client does not close; leaving it", dataset=member.dataset)
         member.pipeline.close()
-        self._report()
 
 
 def run(

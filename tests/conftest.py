@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.fix_errors",
     "tests.fix_mock_broker",
     "tests.fix_stack",
+    "tests.fix_sink",  # after those that it imports, whose assertions pytest must rewrite first
 ]
 
 _KEPT = ("SINK_TEST_", "SINK_STACK_")

@@ -24,7 +24,9 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from sink.batch import Messages
-from sink.errors import DefinitionError, TransientError
+from sink.errors import ConfigError, TransientError
+from sink.kafka.errors import translated
+from sink.kafka.logs import remarks
 
 log = structlog.get_logger(__name__)
 
@@ -119,8 +121,14 @@ class TopicConsumer:
         if settings.get("group.protocol") != "consumer":
             settings.setdefault("partition.assignment.strategy", "cooperative-sticky")
         settings |= {"error_cb": self._on_error, "on_commit": _on_commit}
-        self._consumer = Consumer(settings)
-        self._admin = AdminClient({name: value for name, value in options.items() if not name.startswith("group.")})
+        asking: dict[str, str | int | float | bool] = {
+            name: value for name, value in options.items() if not name.startswith("group.")
+        }
+        try:
+            self._consumer = Consumer(settings, logger=remarks(__name__))
+            self._admin = AdminClient(asking, logger=remarks(__name__))
+        except KafkaException as error:
+            raise ConfigError(f"librdkafka refuses its options: {_cause(error).str()}") from error
         self._listener: Listener | None = None
         self._listener_failed = False
 
@@ -219,7 +227,7 @@ class TopicConsumer:
         try:
             answers = self._consumer.committed(asked, timeout=wait)
         except KafkaException as error:
-            raise TransientError(f"Kafka does not say what is committed for {self.topic}: {error}") from error
+            raise translated(_cause(error), doing=f"asking for the commits of {self.topic}") from error
         return {
             answer.partition: Committed(offset=answer.offset, marked=(answer.metadata or "").startswith(MARK))
             for answer in answers
@@ -231,11 +239,9 @@ class TopicConsumer:
         try:
             metadata = self._consumer.list_topics(self.topic, timeout=wait).topics[self.topic]
         except KafkaException as error:
-            raise TransientError(f"no Kafka broker answers: {error}") from error
-        if metadata.error is not None and _KINDS.get(metadata.error.code()) == "topic_missing":
-            raise DefinitionError(f"topic {self.topic} does not exist: create it with 'sink topics apply'")
+            raise translated(_cause(error), doing=f"asking the broker for {self.topic}") from error
         if metadata.error is not None:
-            raise TransientError(f"topic {self.topic}: {metadata.error.str()}")
+            raise translated(metadata.error, doing=f"asking for the partitions of {self.topic}")
         return sorted(metadata.partitions)
 
     def identity(self, wait: float = 5) -> Identity:
@@ -245,11 +251,7 @@ class TopicConsumer:
             topics = self._admin.describe_topics(TopicCollection([self.topic]), request_timeout=wait)
             topic = topics[self.topic].result(wait)
         except KafkaException as error:
-            if error.args and _KINDS.get(error.args[0].code()) == "topic_missing":
-                raise DefinitionError(
-                    f"topic {self.topic} does not exist: create it with 'sink topics apply'"
-                ) from error
-            raise TransientError(f"Kafka does not say which cluster this is: {error}") from error
+            raise translated(_cause(error), doing=f"asking which cluster and topic {self.topic} is") from error
         except TimeoutError as error:
             raise TransientError("Kafka does not say in time which cluster this is") from error
         return Identity(cluster_id=cluster.cluster_id, topic_id=str(topic.topic_id))
@@ -305,6 +307,11 @@ class TopicConsumer:
 
     def _on_error(self, error: KafkaError) -> None:
         log.warning("Kafka client", topic=self.topic, error=error.str(), fatal=error.fatal())
+
+
+def _cause(error: KafkaException) -> KafkaError:
+    cause: KafkaError = error.args[0]
+    return cause
 
 
 def _on_commit(error: KafkaError | None, partitions: list[TopicPartition]) -> None:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
+import shlex
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url, text
 
-from tests.fix_database import in_database, plain_engine, prepare_roles
+from sink.avro.encode import Encoder
+from sink.avro.framing import frame_single_object
+from sink.avro.schemas import shipped_schema
+from tests.fix_database import plain_engine, prepare_roles
+from tests.fix_sink import Market, clean_environment
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "schema.md"
+NOON = datetime(2026, 6, 2, 12, tzinfo=UTC)
 
 
 def block(instruction: str) -> str:
@@ -29,7 +37,7 @@ def run(*command: str, cwd: Path, database: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", *command] if command[0] != "-c" else [sys.executable, *command],
         cwd=cwd,
-        env={**os.environ, "DATABASE_URL": database},
+        env={**clean_environment(), "DATABASE_URL": database},
         capture_output=True,
         text=True,
         check=False,
@@ -37,12 +45,6 @@ def run(*command: str, cwd: Path, database: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
-
-
-def as_role(database: str, role: str) -> str:
-    url = make_url(database)
-    assert url.database is not None
-    return in_database(database, url.database, user=role).render_as_string(hide_password=False)
 
 
 @pytest.fixture
@@ -77,35 +79,61 @@ def follow_the_page(tree: Path) -> None:
     datasets.write_text("".join(lines))
 
 
-def test_following_the_page_adds_a_dataset(database_url: str, copied_tree: Path) -> None:
-    prepare_roles(make_url(database_url))  # settings of a role in a database are not cloned with it
-    migrator = as_role(database_url, "sink_migrator")
-    follow_the_page(copied_tree)
-
-    for command in block("run in the shell").splitlines():
-        name, *arguments = re.findall(r'"[^"]*"|\S+', command)
-        run(name, *(argument.strip('"') for argument in arguments), cwd=copied_tree, database=migrator)
-
-    registered = run("-c", "from sink.datasets import DATASETS; print(*DATASETS)", cwd=copied_tree, database=migrator)
-    assert registered.split() == ["candles_1m", "trades", "oi_snapshots", "funding", "liquidations"]
-    with plain_engine(as_role(database_url, "sink_writer")).begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO liquidations (symbol, liquidated_ts, order_id, side, price, quantity)"
-                " VALUES ('BTCUSDT', '2025-06-02 12:00+00', 1, 'sell', 64000.12, 0.5)"
-            )
+def encoded(tree: Path) -> list[bytes]:
+    """Encode three forced orders by the schema of the copy."""
+    schema = shipped_schema("liquidations", tree / "schemas")
+    encoder = Encoder(schema)
+    return [
+        frame_single_object(
+            schema.fingerprint,
+            encoder.encode(
+                {
+                    "symbol": "BTCUSDT",
+                    "liquidated_ts": NOON,
+                    "order_id": number,
+                    "side": "sell",
+                    "price": Decimal("64000.12"),
+                    "quantity": Decimal(number) / 4,
+                    "bankruptcy_price": Decimal(63_000) if number else None,
+                }
+            ),
         )
-        made = connection.execute(
-            text(
-                "SELECT column_name, time_interval::text FROM timescaledb_information.dimensions"
-                " WHERE hypertable_name = 'liquidations'"
-            )
-        ).all()
-        kept = connection.scalar(text("SELECT drop_after::text FROM sink.retention WHERE table_name = 'liquidations'"))
-        rows = connection.execute(text("SELECT symbol, price, source_offset FROM liquidations")).all()
-    assert [tuple(row) for row in made] == [("liquidated_ts", "7 days")]
-    assert kept == "90 days"
-    assert [(row.symbol, str(row.price), row.source_offset) for row in rows] == [
-        ("BTCUSDT", "64000.120000000000000000", -1)
+        for number in range(3)
     ]
+
+
+def commands(instruction: str) -> list[list[str]]:
+    return [shlex.split(line) for line in block(instruction).splitlines()]
+
+
+def test_following_the_page_adds_a_dataset_that_flows(market: Market, copied_tree: Path) -> None:
+    prepare_roles(make_url(market.administrator_url))  # settings of a role in a database are not cloned with it
+    migrator = market.url_of("sink_migrator")
+    follow_the_page(copied_tree)
+    copy = replace(market, tree=copied_tree)
+
+    for command in commands("run in the shell"):
+        run(*command, cwd=copied_tree, database=migrator)
+    for command in commands("then run in the shell"):
+        if command[:2] == ["sink", "run"]:
+            market.send("liquidations", encoded(copied_tree))
+        done = copy.sink(*command[1:])
+        assert done.returncode == 0, done.stderr
+
+    price, margin = Decimal("64000.12"), Decimal(63_000)
+    assert market.rows(
+        "SELECT symbol, liquidated_ts, order_id, side, price, quantity, bankruptcy_price, source_offset"
+        " FROM liquidations ORDER BY order_id"
+    ) == [
+        ("BTCUSDT", NOON, 0, "sell", price, Decimal(0), None, 0),
+        ("BTCUSDT", NOON, 1, "sell", price, Decimal("0.25"), margin, 1),
+        ("BTCUSDT", NOON, 2, "sell", price, Decimal("0.5"), margin, 2),
+    ]
+    market.check_ledger(messages=3)
+    assert market.rows(
+        "SELECT column_name, CAST(time_interval AS text) FROM timescaledb_information.dimensions"
+        " WHERE hypertable_name = 'liquidations'"
+    ) == [("liquidated_ts", "7 days")]
+    kept = "SELECT CAST(drop_after AS text) FROM sink.retention WHERE table_name = 'liquidations'"
+    assert market.rows(kept) == [("90 days",)]
     run("alembic", "check", cwd=copied_tree, database=migrator)
