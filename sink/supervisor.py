@@ -78,11 +78,12 @@ class Runner:
                 member.flusher.recognise(member.consumer.identity().cluster_id, member.group)
                 if self._progress is not None:
                     self._find_ends(partitions)
-                break
             except TransientError as error:
                 log.warning("waiting to start; nothing is lost", dataset=member.dataset, error=str(error))
                 self._stop.wait(STARTUP_RETRY)
-        member.consumer.subscribe(member.pipeline)
+            else:
+                member.consumer.subscribe(member.pipeline)
+                return
 
     def _find_ends(self, partitions: Sequence[int]) -> None:
         """Note where the log ends now; partitions without messages are done already."""
