@@ -21,7 +21,9 @@ PLAN = Plan(
     datasets=frozenset({"trades"}),
 )
 PROTOCOLS = {
-    "classic": {},
+    # a session far longer than the test waits: only a member that says goodbye is replaced in time
+    "classic": {"SINK_KAFKA__SESSION_TIMEOUT_MS": "120000"},
+    # here the broker decides how long a session lasts
     "consumer": {"SINK_KAFKA__GROUP_PROTOCOL": "consumer"},
 }
 
