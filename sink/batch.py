@@ -269,14 +269,16 @@ def _narrow(chunk: _Chunk, keep: Callable[[int, int], bool]) -> _Chunk:
 
 
 def _with_lineage(chunk: _Chunk, index: int, clock: Clock) -> pl.DataFrame:
-    message = chunk.decoded.frame[MESSAGE]
     lineage = pl.DataFrame(
         {
             "source_partition": pl.Series(chunk.messages.partitions, dtype=pl.Int32),
             "source_offset": pl.Series(chunk.messages.offsets, dtype=pl.Int64),
             "record_time": pl.Series(chunk.messages.timestamps, dtype=pl.Int64),
         }
-    )[message]
+    )
+    message = chunk.decoded.frame[MESSAGE]
+    if len(message) < lineage.height or not message.is_sorted():
+        lineage = lineage[message]
     frame = chunk.decoded.frame.hstack(lineage)
     if clock == "record":
         record_time = pl.when(pl.col("record_time") >= 0).then(pl.col("record_time"))

@@ -11,6 +11,7 @@ from sink.batch import Batch, Clock, Decoded, Messages, joined
 from sink.breaker import Breaker
 from sink.errors import DefinitionError
 from sink.ledger import Claim
+from sink.prepared import Prepared
 
 
 class Decoder(Protocol):
@@ -29,6 +30,8 @@ class Load:
     since: float = 0.0
     """When its first message came, on the monotonic clock."""
     tries: int = 0
+    prepared: Prepared | None = None
+    """What its flush will write, worked out beforehand."""
 
 
 class Collector:
@@ -125,6 +128,11 @@ class Collector:
         self._filling.batch.advance(number, partition.next_offset, offset)
         self._account(number)
 
+    def prepare(self, work_out: Callable[[Batch], Prepared | None]) -> None:
+        """Have what the flush will write worked out now, unless that is done."""
+        if self._filling.prepared is None:
+            self._filling.prepared = work_out(self._filling.batch)
+
     def hand_over(self) -> Load:
         """Give the batch away and begin a new one."""
         load, self._filling = self._filling, Load(Batch(self._topic, clock=self._order))
@@ -137,12 +145,14 @@ class Collector:
     def forget(self, partitions: Sequence[int]) -> None:
         """Drop what is collected of these partitions."""
         self._filling.batch.drop(partitions)
+        self._filling.prepared = None
         if self._undecoded is not None:
             messages, epochs = self._undecoded
             kept = [i for i, number in enumerate(messages.partitions) if number not in partitions]
             self._undecoded = (messages.take(kept), epochs) if kept else None
 
     def _begin(self) -> None:
+        self._filling.prepared = None
         if self.empty:
             self._filling.since = self._clock()
 

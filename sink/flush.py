@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,12 +14,13 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from sink import ledger, rows
+from sink import ledger
 from sink.batch import Batch
 from sink.datasets import Dataset
 from sink.db.sqlstates import Fault, fault_of
 from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
 from sink.ledger import Claim, Entry, Kind, Locked, Source, Start
+from sink.prepared import Prepared, prepare
 from sink.write import RowWriter, Written
 
 log = structlog.get_logger(__name__)
@@ -79,9 +81,32 @@ class Flusher:
         self._limits = limits or Limits()
         self._writer = RowWriter(dataset)
         self._connection: psycopg.Connection | None = None
+        self._database_clock: tuple[datetime, float] | None = None
+        """The database's time, and the monotonic clock's when it was read."""
+
+    def prepare(self, batch: Batch) -> Prepared | None:
+        """Work out what a flush of this batch will write, if nothing of it is durable yet; on any thread.
+
+        None before the database's clock is known: what is plausible is judged by it, not by this host's.
+        """
+        if self._database_clock is None:
+            return None
+        then, at = self._database_clock
+        now = then + timedelta(seconds=time.monotonic() - at)
+        return self._prepare(batch, {number: span.base for number, span in batch.spans.items()}, now)
+
+    def _prepare(self, batch: Batch, starts: Mapping[int, int], now: datetime) -> Prepared:
+        latest = now + self._limits.future_tolerance
+        return prepare(batch, self._dataset, self._writer.columns, starts, now=now, latest=latest)
 
     def flush(
-        self, batch: Batch, claims: Mapping[int, Claim], *, kind: Kind = "flush", replay_id: str | None = None
+        self,
+        batch: Batch,
+        claims: Mapping[int, Claim],
+        prepared: Prepared | None = None,
+        *,
+        kind: Kind = "flush",
+        replay_id: str | None = None,
     ) -> Flushed:
         """Make a batch durable for the partitions that are still ours.
 
@@ -90,9 +115,10 @@ class Flusher:
         done = Flushed()
         with self._transaction() as cursor:
             now, locked = ledger.lock(cursor, self._source, list(batch.spans))
+            self._database_clock = (now, time.monotonic())
             starts = self._judge(batch, claims, locked, done)
             if starts:
-                self._write(cursor, batch, claims, starts, now, done)
+                self._write(cursor, batch, claims, starts, prepared, now, done)
                 ledger.record(
                     cursor,
                     self._source,
@@ -193,30 +219,23 @@ class Flusher:
         batch: Batch,
         claims: Mapping[int, Claim],
         starts: Mapping[int, int],
+        prepared: Prepared | None,
         now: datetime,
         done: Flushed,
     ) -> None:
         """Write rows and quarantine of the accepted stretches, and make their ledger entries."""
-        rejected = [row for row in batch.undecodable() if row.offset >= starts.get(row.partition, row.offset + 1)]
-        written, good = Written(), Counter[int]()
-        late: Mapping[int, int] = {}
-        times: Mapping[int, tuple[datetime, datetime]] = {}
-        frame = batch.frame()
-        if frame is not None:
-            latest = now + self._limits.future_tolerance
-            checked = rows.check(rows.not_yet_durable(frame, starts), self._dataset, latest=latest)
-            written = self._writer.write(cursor, rows.newest(checked.good, self._dataset))
-            rejected += [batch.reject(chunk, bad) for chunk, bad in (*checked.bad, *written.refused)]
-            good.update(rows.count_by_partition(checked.good))
-            if self._dataset.retain is not None:
-                late = rows.count_late(checked.good, self._dataset, before=now - self._dataset.retain)
-            times = rows.event_times(checked.good, self._dataset)
+        if prepared is None or prepared.starts != starts:
+            prepared = self._prepare(batch, starts, now)
+        written = Written()
+        if prepared.newest is not None:
+            written = self._writer.write(cursor, prepared.newest, prepared.encoded)
+        rejected = [*prepared.rejected, *(batch.reject(chunk, bad) for chunk, bad in written.refused)]
         ledger.quarantine(cursor, self._source.sink_id, self._source.topic, rejected)
         done.reasons.update(row.reason for row in rejected)
         quarantined = Counter(row.partition for row in rejected)
-        messages = batch.messages_from(starts)
         for partition, start in starts.items():
-            first, last = times.get(partition, (None, None))
+            first, last = prepared.times.get(partition, (None, None))
+            messages = prepared.messages[partition]
             done.entries.append(
                 Entry(
                     partition=partition,
@@ -224,12 +243,12 @@ class Flusher:
                     to_offset=batch.spans[partition].end,
                     claim=claims[partition],
                     leader_epoch=batch.spans[partition].leader_epoch,
-                    messages=messages[partition],
+                    messages=messages,
                     rows_written=written.changed[partition],
                     rows_not_newer=written.accepted[partition] - written.changed[partition],
                     # what is neither written nor refused gave way to a newer version in this very batch
-                    rows_deduplicated=messages[partition] - written.accepted[partition] - quarantined[partition],
-                    late=late.get(partition, 0),
+                    rows_deduplicated=messages - written.accepted[partition] - quarantined[partition],
+                    late=prepared.late.get(partition, 0),
                     quarantined=quarantined[partition],
                     first_event_at=first,
                     last_event_at=last,

@@ -373,13 +373,14 @@ class Pipeline:
         self._collector.forget(partitions)
         for load in self._queue:
             load.batch.drop(partitions)
+            load.prepared = None
         self._queue = deque(load for load in self._queue if load.batch)
 
     # ---- flushes
 
     def _start_flush(self, load: Load) -> None:
         self._run(
-            lambda: self._flusher.flush(load.batch, load.claims),
+            lambda: self._flusher.flush(load.batch, load.claims, load.prepared),
             lambda flushed: self._flushed(load, flushed),
             lambda error: self._not_flushed(load, error),
         )
@@ -435,7 +436,9 @@ class Pipeline:
             self._halt(error)
         elif isinstance(error, TransientError | UnlistedError):
             stale = [n for n in load.batch.spans if not self.assignment.reading_under(n, load.claims[n])]
-            load.batch.drop(stale)
+            if stale:
+                load.batch.drop(stale)
+                load.prepared = None
             if load.batch:
                 self._queue.appendleft(load)
             self._back_off(TransientError(str(error)))
@@ -492,6 +495,9 @@ class Pipeline:
                 self._paused = True
                 self._kafka.pause(self.assignment.in_state(State.READING))
             return False
+        if self._full():
+            # the database still writes the batch before: work out here what it will write next
+            self._collector.prepare(self._flusher.prepare)
         self._running.wait(0.1)
         return True
 

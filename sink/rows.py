@@ -61,11 +61,18 @@ def check(frame: pl.DataFrame, dataset: Dataset, *, latest: datetime) -> Checked
 def newest(frame: pl.DataFrame, dataset: Dataset) -> Newest:
     """Keep the greatest order tuple of every key and sort by key, so that two writers never meet in opposite order."""
     key = list(dataset.key)
+    ordered = frame.sort(key)
+    if not _same_key_as_next(ordered, key).any():
+        return Newest(winners=ordered, displaced=ordered.clear())
     ordered = frame.sort([*key, *ORDER])
-    last = ordered.select(pl.struct(key).ne_missing(pl.struct(key).shift(-1)).fill_null(value=True)).to_series()
-    if ordered.height:
-        last[-1] = True
-    return Newest(winners=ordered.filter(last), displaced=ordered.filter(~last))
+    displaced = _same_key_as_next(ordered, key)
+    return Newest(winners=ordered.filter(~displaced), displaced=ordered.filter(displaced))
+
+
+def _same_key_as_next(ordered: pl.DataFrame, key: Sequence[str]) -> pl.Series:
+    """Say for each row whether the row behind it has the same key."""
+    same = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in key)
+    return ordered.select(same.fill_null(value=False)).to_series()
 
 
 def runner_up(displaced: pl.DataFrame, loser: pl.DataFrame, dataset: Dataset) -> Newest:

@@ -12,7 +12,7 @@ from psycopg import errors, sql
 from sink import rows
 from sink.batch import CHUNK, MESSAGE, BadRow
 from sink.datasets import Dataset
-from sink.db.copy import copy_frame
+from sink.db.copy import copy_into, encoded
 from sink.db.models import table_of
 from sink.db.sqlstates import Fault, fault_of
 from sink.db.upsert import flushed_columns, upsert_stage
@@ -44,7 +44,7 @@ class RowWriter:
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        self._columns = flushed_columns(table_of(dataset.model))
+        self.columns = flushed_columns(table_of(dataset.model))
         self._table = sql.Identifier(dataset.name)
         stage = f"stage_{dataset.name}"
         self._stage = sql.Identifier(stage)
@@ -58,13 +58,13 @@ class RowWriter:
         self._pause = 0
         self._until_probe = 0
 
-    def write(self, cursor: psycopg.Cursor, newest: rows.Newest) -> Written:
-        """Write the winners; where the database refuses one, its runner-up takes its place."""
+    def write(self, cursor: psycopg.Cursor, newest: rows.Newest, data: bytes) -> Written:
+        """Write the winners, encoded as ``data``; where the database refuses one, its runner-up takes its place."""
         written = Written()
         if not newest.winners.height:
             return written
         if self._until_probe == 0:
-            if self._copied(cursor, newest.winners):
+            if self._copied(cursor, data):
                 written.accepted.update(rows.count_by_partition(newest.winners))
                 written.changed.update(written.accepted)
                 return written
@@ -73,11 +73,11 @@ class RowWriter:
         self._bisect(cursor, newest, written)
         return written
 
-    def _copied(self, cursor: psycopg.Cursor, winners: pl.DataFrame) -> bool:
+    def _copied(self, cursor: psycopg.Cursor, data: bytes) -> bool:
         """Try the fast path; False means that nothing was written."""
         cursor.execute("SAVEPOINT fast_path")
         try:
-            copy_frame(cursor, self._table, winners.select(self._columns))
+            copy_into(cursor, self._table, self.columns, data)
         except errors.UniqueViolation:
             cursor.execute("ROLLBACK TO SAVEPOINT fast_path")
             self._pause = min(max(1, self._pause * 2), LONGEST_PAUSE)
@@ -125,13 +125,13 @@ class RowWriter:
 
     def _upserted(self, cursor: psycopg.Cursor, winners: pl.DataFrame) -> dict[int, int]:
         cursor.execute(self._create_stage)
-        copy_frame(cursor, self._stage, winners.select(self._columns))
+        copy_into(cursor, self._stage, self.columns, encoded(winners.select(self.columns)))
         counts: dict[int, int] = dict(cursor.execute(self._upsert).fetchall())
         cursor.execute(sql.SQL("DELETE FROM {}").format(self._stage))
         return counts
 
     def _fault(self, error: psycopg.Error) -> Fault:
-        return fault_of(error, written=frozenset(self._columns))
+        return fault_of(error, written=frozenset(self.columns))
 
 
 def _sentence(error: psycopg.Error) -> str:

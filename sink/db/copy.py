@@ -9,10 +9,14 @@ from psycopg import sql
 _TIME = "%Y-%m-%d %H:%M:%S%.6f+00"
 
 
-def copy_frame(cursor: psycopg.Cursor, table: sql.Identifier, frame: pl.DataFrame) -> None:
-    """Copy every column of the frame into the columns of the same names; times are UTC. Raises psycopg's errors."""
-    columns = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
-    with cursor.copy(statement) as copy:
-        # null stands as nothing, an empty text as "": how both sides read CSV by default
-        copy.write(frame.write_csv(include_header=False, datetime_format=_TIME))
+def encoded(frame: pl.DataFrame) -> bytes:
+    """Encode every column for :func:`copy_into`; times are UTC."""
+    # null stands as nothing, an empty text as "": how both sides read CSV by default
+    return frame.write_csv(include_header=False, datetime_format=_TIME).encode()
+
+
+def copy_into(cursor: psycopg.Cursor, table: sql.Identifier, columns: list[str], data: bytes) -> None:
+    """Copy encoded rows into these columns of a table. Raises psycopg's errors."""
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, names)) as copy:
+        copy.write(data)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import structlog
 from confluent_kafka import (
@@ -324,8 +324,9 @@ def _columns(topic: str, received: list[Message]) -> Messages:
     stamps = [message.timestamp() for message in received]
     return Messages(
         topic=topic,
-        partitions=[_known(message.partition()) for message in received],
-        offsets=[_known(message.offset()) for message in received],
+        # a delivered message has both
+        partitions=cast("list[int]", [message.partition() for message in received]),
+        offsets=cast("list[int]", [message.offset() for message in received]),
         timestamps=[at * 1000 if kind != TIMESTAMP_NOT_AVAILABLE else -1 for kind, at in stamps],
         keys=[message.key() for message in received],
         values=[message.value() for message in received],

@@ -102,6 +102,40 @@ def test_only_what_is_not_durable_yet_is_written(flusher: Flusher, engine: Engin
     assert position(engine) == 2
 
 
+def test_what_was_prepared_is_worked_out_anew_where_part_of_it_is_durable(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher)}
+    told = [Told(partition=0, offset=0, trade_id=1), Told(partition=0, offset=1, trade_id=2, price="2")]
+    assert flusher.prepare(batch(told)) is None, "the database's clock is not known yet"
+    flusher.flush(batch(told[:1]), claims)
+    both = batch([Told(partition=0, offset=0, trade_id=9), *told[1:]])
+    prepared = flusher.prepare(both)
+    assert prepared is not None
+    assert prepared.messages == {0: 2}
+
+    done = flusher.flush(both, claims, prepared)
+
+    assert [row[0] for row in trades(engine)] == [1, 2]
+    assert done.entries[0].messages == 1
+
+
+def test_what_was_prepared_is_written(flusher: Flusher, engine: Engine) -> None:
+    claims = {0: claimed(flusher)}
+    flusher.flush(batch([Told(partition=0, offset=0, trade_id=1)]), claims)
+    told = [
+        Told(partition=0, offset=1, trade_id=2),
+        Told(partition=0, offset=2, trade_id=2, price="2"),
+        Told(partition=0, offset=3, trade_id=None),
+        Told(partition=0, offset=4, trade_id=3, trade_ts=NOON + timedelta(days=36500)),
+    ]
+    made = batch(told)
+
+    done = flusher.flush(made, claims, flusher.prepare(made))
+
+    assert trades(engine)[1:] == [(2, Decimal(2), 0, 2)]
+    assert done.reasons == {"decode": 1, "ts_range": 1}
+    assert (done.entries[0].messages, done.entries[0].rows_deduplicated) == (4, 1)
+
+
 def test_a_fenced_owner_writes_nothing(flusher: Flusher, writer_url: str, engine: Engine) -> None:
     stale = {0: claimed(flusher), 1: claimed(flusher, 1)}
     other = flusher_of(writer_url, "other")

@@ -21,6 +21,7 @@ from sink.flush import Flushed, Flusher, UnlistedError
 from sink.kafka.consumer import Committed, LogFault
 from sink.ledger import Claim, Source, Start
 from sink.pipeline import MUTUAL_FENCES, UNLISTED_TRIES, Options, Pipeline
+from sink.prepared import Prepared
 from tests.build import TOPIC, Told
 from tests.fake_log import FakeDecoder, FakeLog, partition_of
 from tests.fake_writer import FakeWriter
@@ -35,11 +36,13 @@ class FaultyFlusher(Flusher):
     errors: list[SinkError]
     sizes: list[int]
 
-    def flush(self, batch: Batch, claims: Mapping[int, Claim], **options: Any) -> Flushed:
+    def flush(
+        self, batch: Batch, claims: Mapping[int, Claim], prepared: Prepared | None = None, **options: Any
+    ) -> Flushed:
         self.sizes.append(batch.count)
         if self.errors:
             raise self.errors.pop(0)
-        return super().flush(batch, claims, **options)
+        return super().flush(batch, claims, prepared, **options)
 
 
 class Rig:
