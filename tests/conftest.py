@@ -29,3 +29,5 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name == "DATABASE_URL" or (name.startswith("SINK_") and not name.startswith(_KEPT)):
             del os.environ[name]
+    # Commands run as processes: without compiled code each of them spends seconds on compiling it.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import ssl
 from collections.abc import Callable, Iterator
@@ -72,7 +73,8 @@ def _handler(answer: Callable[[str, str | None], Answer]) -> type[BaseHTTPReques
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(BrokenPipeError):  # a client that has given up waiting
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Stay quiet."""
