@@ -43,6 +43,10 @@ class FakeLog:
         """Take partitions away without a farewell at the next poll."""
         self._events.append(("lost", list(partitions)))
 
+    def jump(self, partition: int, offset: int) -> None:
+        """Deliver from here on, although nobody asked for it."""
+        self._positions[partition] = offset
+
     def paused(self) -> set[int]:
         """Name the partitions that are ours and deliver nothing."""
         return self._paused & set(self._positions)

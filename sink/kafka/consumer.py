@@ -181,7 +181,11 @@ class TopicConsumer:
         return Polled(messages=_columns(self.topic, good), epochs=_epochs(good), reached=reached, faults=faults)
 
     def read_from(self, partition: int, offset: int) -> None:
-        """Seek and resume: the next message of this partition has this offset, or a later one."""
+        """Seek and resume: from this offset on, no message of this partition is left out.
+
+        Earlier ones may come as well: while a slow broker still looks up the beginning that the assignment named, its
+        answer overtakes the seek. Whoever collects leaves out what lies before the position.
+        """
         target = TopicPartition(self.topic, partition, offset)
         try:
             self._consumer.seek(target)
