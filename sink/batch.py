@@ -155,11 +155,11 @@ class Batch:
     def advance(self, partition: int, base: int, end: int, leader_epoch: int | None = None) -> None:
         """Account for offsets up to ``end``, whether or not messages stand there (control records, compaction)."""
         span = self.spans.get(partition)
+        if end < base or (span is not None and span.end != base):
+            raise ValueError(f"partition {partition}: [{base}, {end}) does not continue {span}")
         if span is None:
             self.spans[partition] = Span(base=base, end=end, leader_epoch=leader_epoch)
             return
-        if span.end != base or end < base:
-            raise ValueError(f"partition {partition}: [{base}, {end}) does not continue {span}")
         span.end = end
         span.leader_epoch = leader_epoch if leader_epoch is not None else span.leader_epoch
 
