@@ -32,7 +32,7 @@ from tests.fix_stack import Servers
 
 SINK = (sys.executable, "-m", "sink")
 PARTITIONS = 4
-LIMIT = 50.0
+LIMIT = 120.0
 """Seconds after which a command hangs, and its test has failed."""
 LINEAGE = ("source_partition", "source_offset", "observed_at")
 

@@ -35,7 +35,7 @@ def _own_names(bootstrap_servers: str, registry_url: str, monkeypatch: pytest.Mo
 
 def demo(*arguments: str, database_url: str, directory: Path) -> subprocess.CompletedProcess[str]:
     command = ("sink", "demo", "--no-stack", *arguments)
-    return run(command, database_url=database_url, directory=directory, timeout=140)
+    return run(command, database_url=database_url, directory=directory, timeout=240)
 
 
 def contract_rows(url: str) -> Rows:

@@ -115,7 +115,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     made.close()
 
 
-def poll_until(log: Log, done: Callable[[], bool], seen: list[Polled], *, seconds: float = 40) -> None:
+def poll_until(log: Log, done: Callable[[], bool], seen: list[Polled], *, seconds: float = 100) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline, f"nothing more came than {seen}"
