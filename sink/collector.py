@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from sink.assignment import Assignment, State
+from sink.avro.decode import Decoder
 from sink.batch import Batch, Clock, Decoded, Messages, joined
 from sink.breaker import Breaker
 from sink.errors import DefinitionError
 from sink.ledger import Claim
 from sink.prepared import Prepared
-
-
-class Decoder(Protocol):
-    """Turns messages into columns; raises TransientError where it must be asked again (registry away)."""
-
-    def decode(self, messages: Messages) -> Decoded:
-        """Decode every message, or name it as bad."""
 
 
 @dataclass(slots=True)
