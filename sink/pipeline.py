@@ -7,52 +7,29 @@ from __future__ import annotations
 
 import contextlib
 import random
-import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
 
 import structlog
 
-from sink.assignment import Assignment, Partition, State
+from sink.assignment import Assignment, State
+from sink.claims import Claims
 from sink.collector import Collector, Load
 from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
 from sink.flush import Flushed, Flusher, UnlistedError
-from sink.kafka.consumer import LogFault, Polled
-from sink.ledger import Claim, Locked, Start
-from sink.starts import AskedLog, Initial, look
-from sink.tasks import Task, Writer
+from sink.kafka.log import Log, LogFault, Polled
+from sink.lane import Lane
+from sink.ledger import Claim, Locked
+from sink.pressure import Pressure
+from sink.starts import Initial
+from sink.tasks import Writer
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 POLL_LIMIT = 10_000
 UNLISTED_TRIES = 5
 MUTUAL_FENCES = 5
-LONGEST_BACKOFF = 30.0
-PATIENCE = 10.0
-"""Seconds that a full batch waits for the flush before it without pausing: a pause throws away what was fetched."""
-
-
-class Log(AskedLog, Protocol):
-    """What the loop needs of Kafka; :class:`sink.kafka.consumer.TopicConsumer` is the real one."""
-
-    def poll(self, limit: int, wait: float) -> Polled:
-        """Give messages; rebalances happen in here."""
-
-    def read_from(self, partition: int, offset: int) -> None:
-        """Seek and resume."""
-
-    def pause(self, partitions: Sequence[int]) -> None:
-        """Deliver nothing of these."""
-
-    def resume(self, partitions: Sequence[int]) -> None:
-        """Deliver again."""
-
-    def commit_offsets(self, offsets: Mapping[int, int], epochs: Mapping[int, int]) -> None:
-        """Tell the group what is durable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,15 +61,6 @@ class Totals:
     fenced: int = 0
 
 
-@dataclass(slots=True)
-class _Running:
-    """The writer's present task, and what to do with its outcome."""
-
-    ended: Callable[[], bool]
-    wait: Callable[[float], bool]
-    finish: Callable[[], None]
-
-
 class Pipeline:
     """Brings one topic into one table, as one member of its consumer group.
 
@@ -115,33 +83,52 @@ class Pipeline:
     ) -> None:
         self.dataset = dataset
         self.totals = Totals()
-        self.failure: SinkError | None = None
-        """Why the whole dataset is halted."""
         self.assignment = assignment
         self.positions: dict[int, int] = {}
         """Where every partition of the topic stands in the database, as last read; also those of other members."""
         self._kafka = kafka
         self._collector = collector
         self._flusher = flusher
-        self._writer = writer
         self._options = options
         self._clock = clock
         self._dice = dice
         self._queue: deque[Load] = deque()
-        self._running: _Running | None = None
-        self._retry_at = 0.0
-        self._attempts = 0
-        self._clogged_since: float | None = None
-        self._paused = False
         self._positions_at = 0.0
+        self._lane = Lane(dataset=dataset, writer=writer, clock=clock, dice=dice)
+        self._pressure = Pressure(
+            kafka=kafka,
+            assignment=assignment,
+            collector=collector,
+            lane=self._lane,
+            prepare=flusher.prepare,
+            clock=clock,
+            max_rows=options.max_rows,
+            max_bytes=options.max_bytes,
+        )
+        self._claims = Claims(
+            dataset=dataset,
+            kafka=kafka,
+            assignment=assignment,
+            flusher=flusher,
+            lane=self._lane,
+            pressure=self._pressure,
+            clock=clock,
+            initial_offset=options.initial_offset,
+            skip_lost=options.skip_lost,
+        )
+
+    @property
+    def failure(self) -> SinkError | None:
+        """Why the whole dataset is halted."""
+        return self._lane.failure
 
     # ---- the loop
 
     def step(self) -> None:
         """Do one round: take what the writer has finished, give it the next task, poll and collect."""
-        self._harvest()
+        self._lane.harvest()
         self._give_work()
-        if self._held_back():
+        if self._pressure.hold_back():
             return
         try:
             polled = self._kafka.poll(self._poll_limit(), self._options.poll_wait)
@@ -157,22 +144,22 @@ class Pipeline:
         """Flush what is collected until the deadline on our clock; the rest is read again after the next claim."""
         with contextlib.suppress(TransientError):
             self._kafka.pause(self.assignment.in_state(State.READING))
-        while self.failure is None and (self._running or self._queue or not self._collector.empty):
+        while self.failure is None and (self._lane.busy or self._queue or not self._collector.empty):
             left = deadline - self._clock()
             if left <= 0:
                 log.warning("the deadline cut the last flush short; its messages are read again", dataset=self.dataset)
                 return
-            if self._running is not None:
-                self._running.wait(min(left, 0.2))
-                self._harvest()
-            elif self._clock() < self._retry_at:
+            if self._lane.busy:
+                self._lane.wait(min(left, 0.2))
+                self._lane.harvest()
+            elif self._lane.resting:
                 self._kafka.poll(1, min(left, 0.2))  # backing off, and still a member of the group
             else:
                 self._start_flush(self._queue.popleft() if self._queue else self._collector.hand_over())
 
     def close(self) -> None:
         """Close the database connection, unless a flush that hangs still holds it."""
-        if self._running is None:
+        if not self._lane.busy:
             self._flusher.close()
 
     # ---- rebalances, told inside poll
@@ -187,11 +174,11 @@ class Pipeline:
         log.info("partitions revoked", dataset=self.dataset, partitions=sorted(partitions))
         deadline = self._clock() + self._options.revoke_deadline
         try:
-            self._await_writer(deadline)
+            self._lane.await_outcome(deadline)
             part = self._collector.part(partitions)
-            if part.batch and self._running is None and not self._queue and self.failure is None:
+            if part.batch and not self._lane.busy and not self._queue and self.failure is None:
                 self._start_flush(part)
-                self._await_writer(deadline)
+                self._lane.await_outcome(deadline)
         finally:
             self._let_go(partitions)
 
@@ -204,159 +191,26 @@ class Pipeline:
         self._forget(partitions)
         self.assignment.remove(partitions)
 
-    def _await_writer(self, deadline: float) -> None:
-        if self._running is not None and self._running.wait(max(0.0, deadline - self._clock())):
-            self._harvest()
-
     # ---- the writer's tasks: one at a time
-
-    def _harvest(self) -> None:
-        running = self._running
-        if running is not None and running.ended():
-            self._running = None
-            running.finish()
-
-    def _run(self, call: Callable[[], T], then: Callable[[T], None], otherwise: Callable[[SinkError], None]) -> None:
-        task: Task[T] = self._writer.submit(call)
-
-        def finish() -> None:
-            try:
-                outcome = task.result()
-            except SinkError as error:
-                otherwise(error)
-            else:
-                then(outcome)
-
-        self._running = _Running(ended=task.done, wait=task.wait, finish=finish)
 
     def _give_work(self) -> None:
         now = self._clock()
-        if self._running is not None or self.failure is not None or now < self._retry_at:
+        if not self._lane.free:
             return
         if waiting := self.assignment.to_claim(now):
-            self._start_claims(waiting)
+            self._claims.start(waiting)
         elif self._queue:
             self._start_flush(self._queue.popleft())
         elif self._due():
             self._start_flush(self._collector.hand_over())
         elif now >= self._positions_at:
             self._positions_at = now + self._options.positions_every
-            self._run(self._flusher.positions, self._compare_positions, self._back_off)
+            self._lane.run(self._flusher.positions, self._compare_positions, self._lane.back_off)
 
     def _due(self) -> bool:
-        return not self._collector.empty and (self._full() or self._collector.age >= self._options.max_age)
+        return not self._collector.empty and (self._pressure.full or self._collector.age >= self._options.max_age)
 
-    def _full(self) -> bool:
-        collector, options = self._collector, self._options
-        return collector.count >= options.max_rows or collector.size >= options.max_bytes
-
-    def _back_off(self, error: SinkError) -> None:
-        """Wait before the next task; what was to be written is kept by the caller."""
-        if not isinstance(error, TransientError):
-            self._halt(error)
-            return
-        delay = min(LONGEST_BACKOFF, 0.25 * 2 ** min(self._attempts, 10)) * self._dice.uniform(0.5, 1.0)
-        self._attempts += 1
-        self._retry_at = self._clock() + delay
-        log.warning("waiting; nothing is lost", dataset=self.dataset, seconds=round(delay, 1), error=str(error))
-
-    def _halt(self, error: SinkError) -> None:
-        self.failure = error
-        log.error("halted", dataset=self.dataset, error=str(error))
-
-    # ---- claims
-
-    def _start_claims(self, partitions: Sequence[int]) -> None:
-        try:
-            starts = look(self._kafka, partitions, self._options.initial_offset)
-        except TransientError as error:
-            self._back_off(error)
-            return
-        except SinkError as error:
-            self._halt(error)
-            return
-        asked = {number: self.assignment[number] for number in partitions}
-        for partition in asked.values():
-            partition.state = State.CLAIMING
-
-        def otherwise(error: SinkError) -> None:
-            self.assignment.claim_again([n for n, part in asked.items() if self.assignment.get(n) is part], 0.0)
-            self._back_off(error)
-
-        self._run(lambda: self._claim_all(starts), lambda claims: self._claimed(asked, starts, claims), otherwise)
-
-    def _claim_all(self, starts: Mapping[int, Start]) -> list[Claim]:
-        return [self._flusher.claim(starts[number], uuid.uuid4()) for number in sorted(starts)]
-
-    def _claimed(self, asked: Mapping[int, Partition], starts: Mapping[int, Start], claims: Sequence[Claim]) -> None:
-        self._attempts = 0
-        for claim in claims:
-            number = claim.partition
-            partition = asked[number]
-            if self.assignment.get(number) is not partition:
-                continue  # revoked meanwhile, perhaps given back since: that one claims for itself
-            if starts[number].marked and claim.seq == 1:
-                log.error(
-                    "Kafka knows this sink, the database does not: it was lost or restored; reading starts anew",
-                    dataset=self.dataset,
-                    partition=number,
-                )
-            if claim.rewound_from is not None:
-                log.warning(
-                    "rewound by a commit from outside",
-                    dataset=self.dataset,
-                    partition=number,
-                    before=claim.rewound_from,
-                    now=claim.start,
-                )
-            try:
-                self._begin(partition, claim, starts[number])
-            except TransientError as error:
-                partition.again(self._clock() + 1)
-                log.warning("claimed, but not readable yet", dataset=self.dataset, partition=number, error=str(error))
-
-    def _begin(self, partition: Partition, claim: Claim, start: Start) -> None:
-        """Read from where the claim says, if the log still has that offset."""
-        number = claim.partition
-        first, end = self._kafka.log_range(number)
-        if not first <= claim.start <= end:
-            self._start_is_gone(partition, claim, first, end)
-            return
-        self._kafka.read_from(number, claim.start)
-        if self._paused:
-            self._kafka.pause([number])
-        partition.claim, partition.state = claim, State.READING
-        partition.next_offset = partition.durable = claim.start
-        if start.committed is not None and not start.marked:
-            # left standing, a commit without our mark would rewind again at every restart before our next commit
-            self._kafka.commit_offsets({number: claim.start}, {})
-
-    def _start_is_gone(self, partition: Partition, claim: Claim, first: int, end: int) -> None:
-        number = claim.partition
-        if self._options.skip_lost and claim.start < first:
-            self._skip(partition, claim, first)
-            return
-        gone = f"[{claim.start}, {first})" if claim.start < first else f"[{end}, {claim.start})"
-        partition.state = State.HALTED
-        partition.reason = (
-            f"offset {claim.start} comes next, but Kafka has [{first}, {end}): {gone} is gone (retention, truncation or"
-            " another topic). Set SINK_ON_DATA_LOSS=skip to record the gap and go on, or rewind the group"
-        )
-        log.error("partition halted", dataset=self.dataset, partition=number, reason=partition.reason)
-
-    def _skip(self, partition: Partition, claim: Claim, first: int) -> None:
-        """Record the gap, then claim behind it; while the writer is busy with another gap, claim again later."""
-        number = claim.partition
-        if self._running is not None:
-            partition.again(self._clock())
-            return
-        log.error("messages are gone from Kafka", dataset=self.dataset, partition=number, gap=[claim.start, first])
-
-        def otherwise(error: SinkError) -> None:
-            partition.again(0.0)
-            self._back_off(error)
-
-        self._run(lambda: self._flusher.skip(claim, first), lambda _: partition.again(0.0), otherwise)
+    # ---- letting go
 
     def _claim_again(self, partitions: Sequence[int], wait: float) -> None:
         """Drop what is collected of these partitions and claim them anew after ``wait`` seconds."""
@@ -379,14 +233,14 @@ class Pipeline:
     # ---- flushes
 
     def _start_flush(self, load: Load) -> None:
-        self._run(
+        self._lane.run(
             lambda: self._flusher.flush(load.batch, load.claims, load.prepared),
             lambda flushed: self._flushed(load, flushed),
             lambda error: self._not_flushed(load, error),
         )
 
     def _flushed(self, load: Load, flushed: Flushed) -> None:
-        self._attempts = 0
+        self._lane.succeeded()
         self._count(flushed)
         epochs = {number: span.leader_epoch for number, span in load.batch.spans.items()}
         ours: dict[int, int] = {}
@@ -415,7 +269,7 @@ class Pipeline:
             return
         partition.fenced_by[owner] += 1
         if partition.fenced_by[owner] >= MUTUAL_FENCES:
-            self._halt(
+            self._lane.halt(
                 DefinitionError(
                     f"partition {number} is claimed again and again by {owner}: two sinks share this group's positions"
                     " without sharing its partitions. Stop one, or give it another SINK_GROUP_PREFIX"
@@ -433,7 +287,7 @@ class Pipeline:
             log.warning("halving the batch", dataset=self.dataset, messages=load.batch.count, error=str(error))
             self._queue.extendleft(Load(half, load.claims, load.since) for half in reversed(halves))
         elif isinstance(error, OversizeError) or (isinstance(error, UnlistedError) and load.tries >= UNLISTED_TRIES):
-            self._halt(error)
+            self._lane.halt(error)
         elif isinstance(error, TransientError | UnlistedError):
             stale = [n for n in load.batch.spans if not self.assignment.reading_under(n, load.claims[n])]
             if stale:
@@ -441,9 +295,9 @@ class Pipeline:
                 load.prepared = None
             if load.batch:
                 self._queue.appendleft(load)
-            self._back_off(TransientError(str(error)))
+            self._lane.back_off(TransientError(str(error)))
         else:
-            self._halt(error)
+            self._lane.halt(error)
 
     def _count(self, flushed: Flushed) -> None:
         totals = self.totals
@@ -461,7 +315,7 @@ class Pipeline:
 
     def _compare_positions(self, stored: Mapping[int, Locked]) -> None:
         """Notice what was moved behind our back, so that a rewind reaches an idle replica too."""
-        self._attempts = 0
+        self._lane.succeeded()
         self.positions = {number: row.next_offset for number, row in stored.items()}
         for number in self.assignment.in_state(State.READING):
             partition, row = self.assignment[number], stored.get(number)
@@ -475,32 +329,6 @@ class Pipeline:
 
     # ---- reading
 
-    def _held_back(self) -> bool:
-        """Say whether to leave Kafka alone this round, because a full batch waits for the flush before it.
-
-        A short wait is taken without polling. After that the partitions are paused and polled on, so that the process
-        stays in its group however long the database takes.
-        """
-        clogged = self._full() or self._collector.stuck
-        if not clogged:
-            self._clogged_since = None
-            if self._paused:
-                self._paused = False
-                self._kafka.resume(self.assignment.in_state(State.READING))
-            return False
-        now = self._clock()
-        self._clogged_since = now if self._clogged_since is None else self._clogged_since
-        if self._paused or self._running is None or now - self._clogged_since > PATIENCE:
-            if not self._paused:
-                self._paused = True
-                self._kafka.pause(self.assignment.in_state(State.READING))
-            return False
-        if self._full():
-            # the database still writes the batch before: work out here what it will write next
-            self._collector.prepare(self._flusher.prepare)
-        self._running.wait(0.1)
-        return True
-
     def _poll_limit(self) -> int:
         return min(POLL_LIMIT, max(1, self._options.max_rows - self._collector.count))
 
@@ -508,12 +336,12 @@ class Pipeline:
         try:
             if len(polled.messages):
                 self._collector.take(polled.messages, polled.epochs)
-            elif self._clock() >= self._retry_at:
+            elif not self._lane.resting:
                 self._collector.retry()
         except TransientError as error:
-            self._back_off(error)
+            self._lane.back_off(error)
         except SinkError as error:
-            self._halt(error)
+            self._lane.halt(error)
         else:
             for number, offset in polled.reached.items():
                 self._collector.reach(number, offset)
@@ -522,8 +350,12 @@ class Pipeline:
         if fault.kind == "out_of_range" and fault.partition is not None:
             self._claim_again([fault.partition], 1.0)
         elif fault.kind == "topic_missing":
-            self._halt(DefinitionError(f"the topic of {self.dataset} is gone: {fault.error}. See 'sink topics apply'"))
+            self._lane.halt(
+                DefinitionError(f"the topic of {self.dataset} is gone: {fault.error}. See 'sink topics apply'")
+            )
         elif fault.kind == "denied":
-            self._halt(DefinitionError(f"Kafka denies access: {fault.error}. Grant READ on the topic and the group"))
+            self._lane.halt(
+                DefinitionError(f"Kafka denies access: {fault.error}. Grant READ on the topic and the group")
+            )
         else:
             log.warning("Kafka", dataset=self.dataset, partition=fault.partition, error=fault.error)

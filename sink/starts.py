@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from typing import Literal
 
-from sink.kafka.consumer import Committed, Identity
+from sink.kafka.log import AskedLog
 from sink.ledger import Start
 
 Initial = Literal["earliest", "latest", "committed"]
-
-
-class AskedLog(Protocol):
-    """The questions to Kafka; :class:`sink.kafka.consumer.TopicConsumer` answers them."""
-
-    def log_range(self, partition: int) -> tuple[int, int]:
-        """Give the first offset that exists and the one behind the last."""
-
-    def committed(self, partitions: Sequence[int]) -> Mapping[int, Committed]:
-        """Give the group's commits."""
-
-    def partitions(self) -> list[int]:
-        """List the topic's partitions."""
-
-    def identity(self) -> Identity:
-        """Say which cluster and topic this is."""
 
 
 def look(log: AskedLog, partitions: Sequence[int], initial: Initial) -> dict[int, Start]:

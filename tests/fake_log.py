@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sink.batch import Decoded, Messages
 from sink.errors import TransientError
-from sink.kafka.consumer import Committed, Identity, Listener, LogFault, Polled
+from sink.kafka.log import Committed, Identity, Listener, LogFault, Polled
 from tests.build import Told, decoded, messages
 
 

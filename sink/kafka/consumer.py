@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, cast
+from typing import cast
 
 import structlog
 from confluent_kafka import (
@@ -26,6 +25,7 @@ from confluent_kafka.admin import AdminClient
 from sink.batch import Messages
 from sink.errors import ConfigError, TransientError
 from sink.kafka.errors import translated
+from sink.kafka.log import Committed, FaultKind, Identity, Listener, LogFault, Polled
 from sink.kafka.logs import remarks
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,6 @@ DEFAULTS: dict[str, str | int | bool] = {
     "fetch.queue.backoff.ms": 20,
 }
 
-FaultKind = Literal["out_of_range", "topic_missing", "denied", "other"]
 _KINDS: dict[int, FaultKind] = {
     KafkaError._AUTO_OFFSET_RESET: "out_of_range",  # noqa: SLF001 (librdkafka's own codes begin with an underscore)
     KafkaError.OFFSET_OUT_OF_RANGE: "out_of_range",
@@ -64,54 +63,6 @@ _KINDS: dict[int, FaultKind] = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "denied",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "denied",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogFault:
-    """Something Kafka says instead of messages; ``partition`` is None where it concerns the whole topic."""
-
-    kind: FaultKind
-    partition: int | None
-    error: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Polled:
-    """What one poll gave: messages, the newest leader epoch by partition, ends of partitions reached, faults."""
-
-    messages: Messages
-    epochs: Mapping[int, int] = field(default_factory=dict)
-    reached: Mapping[int, int] = field(default_factory=dict)
-    faults: Sequence[LogFault] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
-    """The group's commit of a partition; ``marked`` where this package wrote it."""
-
-    offset: int
-    marked: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Which cluster and which topic: offsets mean nothing elsewhere."""
-
-    cluster_id: str
-    topic_id: str
-
-
-class Listener(Protocol):
-    """Who is told of the group's decisions, inside :meth:`TopicConsumer.poll`."""
-
-    def assigned(self, partitions: Sequence[int]) -> None:
-        """Hear that these partitions are ours; they are paused."""
-
-    def revoked(self, partitions: Sequence[int]) -> None:
-        """Hear that these partitions go to another member once this returns."""
-
-    def lost(self, partitions: Sequence[int]) -> None:
-        """Hear that these partitions already belong to another member."""
 
 
 class TopicConsumer:

@@ -18,7 +18,7 @@ from sink.datasets import DATASETS
 from sink.db.connect import open_connection
 from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
 from sink.flush import Flushed, Flusher, UnlistedError
-from sink.kafka.consumer import Committed, LogFault
+from sink.kafka.log import Committed, LogFault
 from sink.ledger import Claim, Source, Start
 from sink.pipeline import MUTUAL_FENCES, UNLISTED_TRIES, Options, Pipeline
 from sink.prepared import Prepared
@@ -322,8 +322,8 @@ def test_while_the_database_hangs_memory_is_bounded_and_polling_goes_on(
     for _ in range(30):
         rig.writer.held = True
         rig.now += 1.0
-        if rig.pipeline._running is not None:
-            rig.pipeline._running.wait = lambda _seconds: False
+        if rig.pipeline._lane._running is not None:
+            rig.pipeline._lane._running.wait = lambda _seconds: False
         rig.pipeline.step()
         collected.append(rig.pipeline._collector.count)
     assert max(collected) <= 20

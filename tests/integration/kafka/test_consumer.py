@@ -11,9 +11,9 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from sink.errors import ConfigError, DefinitionError, TransientError
-from sink.kafka.consumer import Committed, Polled, TopicConsumer
+from sink.kafka.consumer import TopicConsumer
+from sink.kafka.log import Committed, Log, Polled
 from sink.kafka.logs import remarks
-from sink.pipeline import Log
 from tests.fake_log import FakeLog, partition_of
 from tests.fix_sink import make_topics
 

@@ -1,0 +1,73 @@
+"""Back-pressure: holds Kafka back while a full batch, or one that cannot be decoded yet, waits for the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sink.assignment import Assignment, State
+from sink.batch import Batch
+from sink.collector import Collector
+from sink.kafka.log import Log
+from sink.lane import Lane
+from sink.prepared import Prepared
+
+PATIENCE = 10.0
+"""Seconds that a full batch waits for the flush before it without pausing: a pause throws away what was fetched."""
+
+
+class Pressure:
+    """Bounds what is held: one batch on its way to the database, and one full one behind it."""
+
+    def __init__(
+        self,
+        *,
+        kafka: Log,
+        assignment: Assignment,
+        collector: Collector,
+        lane: Lane,
+        prepare: Callable[[Batch], Prepared | None],
+        clock: Callable[[], float],
+        max_rows: int,
+        max_bytes: int,
+    ) -> None:
+        self.paused = False
+        """Whether the partitions that are read deliver nothing now."""
+        self._kafka = kafka
+        self._assignment = assignment
+        self._collector = collector
+        self._lane = lane
+        self._prepare = prepare
+        self._clock = clock
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._clogged_since: float | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether the batch that is filled has reached its bounds."""
+        return self._collector.count >= self._max_rows or self._collector.size >= self._max_bytes
+
+    def hold_back(self) -> bool:
+        """Say whether to leave Kafka alone this round, because a full batch waits for the flush before it.
+
+        A short wait is taken without polling. After that the partitions are paused and polled on, so that the process
+        stays in its group however long the database takes.
+        """
+        if not self.full and not self._collector.stuck:
+            self._clogged_since = None
+            if self.paused:
+                self.paused = False
+                self._kafka.resume(self._assignment.in_state(State.READING))
+            return False
+        now = self._clock()
+        self._clogged_since = now if self._clogged_since is None else self._clogged_since
+        if self.paused or not self._lane.busy or now - self._clogged_since > PATIENCE:
+            if not self.paused:
+                self.paused = True
+                self._kafka.pause(self._assignment.in_state(State.READING))
+            return False
+        if self.full:
+            # the database still writes the batch before: work out here what it will write next
+            self._collector.prepare(self._prepare)
+        self._lane.wait(0.1)
+        return True
