@@ -25,7 +25,7 @@ test: .venv/.complete ## Everything, with real servers that it starts by itself.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n 2 --dist loadfile --durations 30
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 30
 
 fmt: .venv/.complete ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .

@@ -6,9 +6,9 @@ Where to find things, top to bottom; imports only go down:
 - ``supervisor``: ``sink run``, a pipeline in a thread for each dataset; ``producing``: producer, exchange dumps,
   simulator; ``stack``: the development servers
 - ``pipeline``: THE loop of one dataset: poll, collect, flush, then commit offsets; ``claims`` takes partitions,
-  ``pressure`` holds Kafka back, ``lane`` gives the writer its tasks, ``collector`` fills the next batch, ``starts`` asks
-  Kafka where a partition begins, ``assignment`` knows our partitions, ``breaker`` stops on rubbish, ``tasks`` is the
-  writer thread
+  ``pressure`` holds Kafka back, ``lane`` gives the writer its tasks, ``collector`` fills the next batch, ``starts``
+  asks Kafka where a partition begins, ``assignment`` knows our partitions, ``breaker`` stops on rubbish, ``tasks`` is
+  the writer thread
 - ``flush``: one batch, one transaction (fence, positions); ``write``: its rows (fast path, upsert, bisection)
 - ``avro``: framing, registry, encode, decode (reference and columnar); ``kafka``: the only reader, topics
 - ``ledger``: positions, flushes, quarantine; ``rows``: check, deduplicate, sort; ``batch``: columns and raw messages

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
 
-from sink.cli import stack, topics
-from sink.cli.config import config
-from sink.cli.demo import demo
-from sink.cli.migrate import migrate
-from sink.cli.produce import produce
-from sink.cli.run import run
-from sink.cli.schemas import schemas
+COMMANDS = ("demo", "run", "produce", "migrate", "config", "topics", "schemas", "stack")
+"""Each is a module of this package, whose ``app`` is the command."""
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-app.command()(demo)
-app.command()(run)
-app.command()(produce)
-app.command()(migrate)
-app.command()(config)
-app.add_typer(topics.app, name="topics")
-app.add_typer(schemas, name="schemas")
-app.add_typer(stack.app, name="stack")
+
+class _Modules(Mapping[str, Any]):
+    """The commands by name, imported when asked for: `sink stack` needs no data frames, `sink config` no Kafka."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        command = typer.main.get_command(import_module(f"{__name__}.{name}").app)
+        command.name = name
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Commands(TyperGroup):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = _Modules()  # type: ignore[assignment] # nothing is ever added to it
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()

@@ -15,7 +15,10 @@ from rich.text import Text
 from sink.datasets import DATASETS
 from sink.settings import InForce, explain, reference_page
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def config(
     *,
     file: Annotated[

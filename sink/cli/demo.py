@@ -36,6 +36,8 @@ from sink.resources import resource_folder
 from sink.settings import Settings, load
 from sink.stack import Stack
 
+app = typer.Typer(add_completion=False)
+
 MINUTES = 30
 TRADES = 60_000
 PARTITIONS = 4
@@ -46,6 +48,7 @@ _CLOSE_DEADLINE = 5.0
 _DIRECTORY = Path(".stack")
 
 
+@app.command()
 def demo(
     *,
     directory: Annotated[

@@ -12,7 +12,10 @@ from sink.db import migrating
 from sink.resources import resource_folder
 from sink.settings import load
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def migrate(
     *,
     revision: Annotated[str, typer.Option(help="Stop at this revision instead of the newest.")] = "head",

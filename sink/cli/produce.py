@@ -33,6 +33,8 @@ from sink.producing.simulator import Plan
 from sink.producing.sources import Source, dump_files, simulation
 from sink.settings import Settings, load
 
+app = typer.Typer(add_completion=False)
+
 _ALL = ",".join(DATASETS)
 
 Files = Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="Dump files, zip or csv.")]
@@ -64,6 +66,7 @@ RegistryUrl = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 
+@app.command()
 def produce(
     *,
     files: Files = None,

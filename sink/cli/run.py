@@ -36,10 +36,13 @@ from sink.pipeline import Options, Pipeline
 from sink.settings import Settings, load
 from sink.tasks import ThreadWriter
 
+app = typer.Typer(add_completion=False)
+
 HARD_EXIT_AFTER = 10.0
 """Seconds beyond the shutdown timeout after which a hanging thread no longer keeps the process."""
 
 
+@app.command()
 def run(
     names: Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Datasets; all if none.")] = None,
     *,

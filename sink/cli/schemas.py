@@ -19,7 +19,7 @@ from sink.datasets import DATASETS
 from sink.errors import ConfigError, DefinitionError
 from sink.settings import Settings, load
 
-schemas = typer.Typer(no_args_is_help=True, help="Check and register the shipped Avro schemas.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Check and register the shipped Avro schemas.")
 
 Datasets = Annotated[
     list[str] | None, typer.Argument(metavar="[DATASET]...", help="Only these datasets; all where none is named.")
@@ -46,7 +46,7 @@ class Standing:
     latest_version: int | None = None
 
 
-@schemas.command()
+@app.command()
 def check(datasets: Datasets = None, *, registry: Url = None, as_json: AsJson = False) -> None:
     """Compare the shipped schemas with the registry's; exit code 4 where one is not registered."""
     settings = load(datasets=DATASETS)
@@ -63,7 +63,7 @@ def check(datasets: Datasets = None, *, registry: Url = None, as_json: AsJson = 
         raise DefinitionError(f"not registered: {', '.join(row.subject for row in absent)}; run: sink schemas register")
 
 
-@schemas.command()
+@app.command()
 def register(datasets: Datasets = None, *, registry: Url = None, as_json: AsJson = False) -> None:
     """Register the shipped schemas under <topic>-value; none of them where one is incompatible."""
     settings = load(datasets=DATASETS)

@@ -14,7 +14,9 @@ from rich.table import Table
 from sink.cli.steps import steps_on
 from sink.stack import ServerStatus, Stack
 
-app = typer.Typer(no_args_is_help=True, help="Development servers: a real broker, schema registry and database.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Development servers: a real broker, schema registry and database."
+)
 
 EXIT_NOT_RUNNING = 3
 Directory = Annotated[Path, typer.Option("--directory", help="Where data, logs and process records lie.")]

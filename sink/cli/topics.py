@@ -18,7 +18,9 @@ from sink.errors import ConfigError, DefinitionError
 from sink.kafka.admin import BROKER_DEFAULT, Found, Topics, Wanted
 from sink.settings import load
 
-app = typer.Typer(no_args_is_help=True, help="Check or create the market topics, one per dataset.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Check or create the market topics, one per dataset."
+)
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Datasets; default: all.")]
 Partitions = Annotated[int, typer.Option(help="Partitions of each topic: the most replicas that share it.")]
