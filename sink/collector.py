@@ -9,6 +9,7 @@ from sink.assignment import Assignment, State
 from sink.avro.decode import Decoder
 from sink.batch import Batch, Clock, Decoded, Messages, joined
 from sink.breaker import Breaker
+from sink.careful import DeadlyMessageError
 from sink.errors import DefinitionError
 from sink.ledger import Claim
 from sink.prepared import Prepared
@@ -49,6 +50,7 @@ class Collector:
         self._clock = clock
         self._filling = Load(Batch(topic, clock=order))
         self._undecoded: tuple[Messages, Mapping[int, int]] | None = None
+        self._halted: list[int] = []
 
     @property
     def count(self) -> int:
@@ -92,7 +94,12 @@ class Collector:
         if self._undecoded is None:
             return
         messages, epochs = self._undecoded
-        decoded = self._decoder.decode(messages)
+        try:
+            decoded = self._decoder.decode(messages)
+        except DeadlyMessageError as error:
+            self._halt_before(error)
+            self.retry()
+            return
         self._undecoded = None
         self.unknown_fields += decoded.unknown_fields
         good = decoded.schema_ids - {bad.schema_id for bad in decoded.bad}
@@ -103,6 +110,26 @@ class Collector:
                 " SINK_BREAKER__SHARE, SINK_BREAKER__RUN, and start it again"
             )
         self._add(messages, decoded, epochs)
+
+    def newly_halted(self) -> list[int]:
+        """Name the partitions halted before a deadly message since this was last asked."""
+        halted, self._halted = self._halted, []
+        return halted
+
+    def _halt_before(self, error: DeadlyMessageError) -> None:
+        """Halt one partition before a message; what it delivered before that one is collected as ever."""
+        partition = self._assignment[error.partition]
+        partition.state, partition.reason = State.HALTED, str(error)
+        self._halted.append(error.partition)
+        self._drop_undecoded(lambda number, offset: number == error.partition and offset >= error.offset)
+
+    def _drop_undecoded(self, drop: Callable[[int, int], bool]) -> None:
+        if self._undecoded is None:
+            return
+        messages, epochs = self._undecoded
+        places = zip(messages.partitions, messages.offsets, strict=True)
+        kept = [index for index, (number, offset) in enumerate(places) if not drop(number, offset)]
+        self._undecoded = (messages.take(kept), epochs) if kept else None
 
     def _add(self, messages: Messages, decoded: Decoded, epochs: Mapping[int, int]) -> None:
         self._begin()
@@ -139,10 +166,7 @@ class Collector:
         """Drop what is collected of these partitions."""
         self._filling.batch.drop(partitions)
         self._filling.prepared = None
-        if self._undecoded is not None:
-            messages, epochs = self._undecoded
-            kept = [i for i, number in enumerate(messages.partitions) if number not in partitions]
-            self._undecoded = (messages.take(kept), epochs) if kept else None
+        self._drop_undecoded(lambda number, _offset: number in partitions)
 
     def _begin(self) -> None:
         self._filling.prepared = None

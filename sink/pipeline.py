@@ -345,6 +345,16 @@ class Pipeline:
         else:
             for number, offset in polled.reached.items():
                 self._collector.reach(number, offset)
+        self._pause_halted()
+
+    def _pause_halted(self) -> None:
+        """Fetch nothing more of partitions that were halted before a deadly message."""
+        halted = self._collector.newly_halted()
+        for number in halted:
+            log.error("partition halted", dataset=self.dataset, partition=number, reason=self.assignment[number].reason)
+        if halted:
+            with contextlib.suppress(TransientError):  # what comes all the same is left out
+                self._kafka.pause(halted)
 
     def _heed(self, fault: LogFault) -> None:
         if fault.kind == "out_of_range" and fault.partition is not None:

@@ -137,6 +137,7 @@ class Market:
             "SINK_KAFKA__BOOTSTRAP_SERVERS": self.servers.bootstrap_servers,
             "SINK_TOPIC_PREFIX": self.prefix,
             "SINK_GROUP_PREFIX": self.group,
+            "SINK_STATE_DIRECTORY": str(self.directory / "state"),
             **variables,
         }
 

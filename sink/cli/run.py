@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -22,8 +22,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sink import logs, supervisor
 from sink.assignment import Assignment
 from sink.avro.columns import decoder_of
+from sink.avro.decode import Decoder
 from sink.avro.registry import Registry
+from sink.breadcrumb import Breadcrumb, default_directory
 from sink.breaker import Breaker, BreakerLimits
+from sink.careful import CarefulDecoder
 from sink.cli.connections import registry as registry_client
 from sink.collector import Collector
 from sink.datasets import DATASETS, Dataset
@@ -81,7 +84,18 @@ def all_of(failures: Mapping[str, SinkError]) -> SinkError:
     return type(first)("; ".join(f"{name}: {failure}" for name, failure in failures.items()))
 
 
-def member_of(dataset: Dataset, settings: Settings, registry: Registry | None) -> supervisor.Member:
+def decoder_for(dataset: Dataset, settings: Settings, registry: Registry | None) -> Decoder:
+    """Make a dataset's decoder as the settings say."""
+    return decoder_of(dataset, registry=registry, schemas=settings.schemas, max_value_bytes=settings.max_message_bytes)
+
+
+def member_of(
+    dataset: Dataset,
+    settings: Settings,
+    registry: Registry | None,
+    *,
+    make_decoder: Callable[[Dataset, Settings, Registry | None], Decoder] = decoder_for,
+) -> supervisor.Member:
     """Wire all parts of one dataset's membership."""
     topic, group = f"{settings.topic_prefix}{dataset.name}", f"{settings.group_prefix}.{dataset.name}"
     owner = f"{socket.gethostname()}/{os.getpid()}"
@@ -102,11 +116,12 @@ def member_of(dataset: Dataset, settings: Settings, registry: Registry | None) -
     collector = Collector(
         topic=topic,
         order=settings.clock_of(dataset.name),
-        decoder=decoder_of(
-            dataset,
-            registry=registry,
-            schemas=settings.schemas,
-            max_value_bytes=settings.max_message_bytes,
+        decoder=CarefulDecoder(
+            make_decoder(dataset, settings, registry),
+            Breadcrumb(
+                settings.state_directory or default_directory(), settings.kafka["bootstrap.servers"], topic, group
+            ),
+            on_crash=settings.on_crash,
         ),
         breaker=Breaker(
             BreakerLimits(share=settings.breaker.share, window=settings.breaker.window, run=settings.breaker.run)

@@ -156,6 +156,17 @@ class Settings(BaseSettings):
         description="When Kafka no longer has the next message: `halt` the partition, or `skip` ahead and record "
         "the gap.",
     )
+    on_crash: Literal["halt", "quarantine"] = Field(
+        default="halt",
+        description="When decoding one message has ended the process three times: `halt` its partition before it, or "
+        "put it into `quarantine` undecoded and go on.",
+    )
+    state_directory: Path | None = Field(
+        default=None,
+        description="Folder for what the sink must remember if a message ends it: which offsets it was decoding. "
+        "Without it a folder of this user among the temporary files. It should survive a restart: in a container, a "
+        "volume.",
+    )
     max_message_bytes: int = Field(
         default=1024**2, ge=128, le=1024**3, description="Larger messages go to quarantine, in bytes."
     )
