@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sink.assignment import Assignment, State
 from sink.avro.decode import Decoder
 from sink.batch import Batch, Clock, Decoded, Messages, joined
-from sink.breaker import Breaker
+from sink.breaker import Breaker, BreakerState
 from sink.careful import DeadlyMessageError
 from sink.errors import DefinitionError
 from sink.ledger import Claim
@@ -42,6 +42,7 @@ class Collector:
         clock: Callable[[], float],
     ) -> None:
         self.unknown_fields = 0
+        """Values of fields that no column takes, so far."""
         self._topic = topic
         self._order = order
         self._decoder = decoder
@@ -71,6 +72,11 @@ class Collector:
     def stuck(self) -> bool:
         """Whether messages wait to be decoded; nothing may be collected behind them."""
         return self._undecoded is not None
+
+    @property
+    def breaker(self) -> BreakerState:
+        """What the breaker has counted."""
+        return self._breaker.state()
 
     @property
     def age(self) -> float:
@@ -103,13 +109,19 @@ class Collector:
         self._undecoded = None
         self.unknown_fields += decoded.unknown_fields
         good = decoded.schema_ids - {bad.schema_id for bad in decoded.bad}
-        sentence = self._breaker.observe(len(messages), decoded.bad, frozenset(good))
+        self._heed(self._breaker.observe(len(messages), decoded.bad, frozenset(good)))
+        self._add(messages, decoded, epochs)
+
+    def flushed(self, messages: int, reasons: Mapping[str, int]) -> None:
+        """Let the breaker hear what a flush has quarantined, by reason; raises DefinitionError where it opens."""
+        self._heed(self._breaker.observe_flush(messages, reasons))
+
+    def _heed(self, sentence: str | None) -> None:
         if sentence is not None:
             raise DefinitionError(
                 f"{self._topic}: {sentence}. The sink stopped before quarantining more: mend the producer, or raise"
                 " SINK_BREAKER__SHARE, SINK_BREAKER__RUN, and start it again"
             )
-        self._add(messages, decoded, epochs)
 
     def newly_halted(self) -> list[int]:
         """Name the partitions halted before a deadly message since this was last asked."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from sink.assignment import Assignment, State
+from sink.breaker import BreakerState
 from sink.claims import Claims
 from sink.collector import Collector, Load
 from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
@@ -121,6 +122,16 @@ class Pipeline:
     def failure(self) -> SinkError | None:
         """Why the whole dataset is halted."""
         return self._lane.failure
+
+    @property
+    def breaker(self) -> BreakerState:
+        """How close the breaker is to halting the dataset, or why it has."""
+        return self._collector.breaker
+
+    @property
+    def unknown_fields(self) -> int:
+        """Values of fields that no column takes, so far."""
+        return self._collector.unknown_fields
 
     # ---- the loop
 
@@ -257,6 +268,10 @@ class Pipeline:
             if self.assignment.reading_under(number, load.claims[number]):
                 log.warning("position moved by somebody else; claimed again", dataset=self.dataset, partition=number)
                 self._claim_again([number], 0.0)
+        try:
+            self._collector.flushed(sum(entry.messages for entry in flushed.entries), flushed.reasons)
+        except DefinitionError as error:
+            self._lane.halt(error)
 
     def _fenced(self, number: int, claim: Claim, owner: str) -> None:
         """Another owner has claimed the partition. If it stays ours, claim it back after a while.

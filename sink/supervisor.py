@@ -119,7 +119,8 @@ class Runner:
         return all(at[number] >= end for number, end in ends.items())
 
     def _report(self) -> None:
-        totals = self.member.pipeline.totals
+        pipeline = self.member.pipeline
+        totals = pipeline.totals
         log.info(
             "progress",
             dataset=self.member.dataset,
@@ -128,8 +129,10 @@ class Runner:
             not_newer=totals.rows_not_newer,
             quarantined=sum(totals.quarantined.values()),
             late=totals.late,
-            lag=self.member.consumer.lag(self.member.pipeline.positions),
-            partitions=list(self.member.pipeline.assignment),
+            unknown_fields=pipeline.unknown_fields,
+            breaker=str(pipeline.breaker),
+            lag=self.member.consumer.lag(pipeline.positions),
+            partitions=list(pipeline.assignment),
         )
 
     def _end(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -238,6 +239,48 @@ def test_bad_rows_are_found_wherever_they_are(flusher: Flusher, engine: Engine, 
     assert {row[0] for row in trades(engine)} == set(range(64)) - bad
     assert {row[0] for row in rows_of(engine, 'SELECT "offset" FROM sink.quarantine')} == bad
     assert position(engine) == 64
+
+
+class _Counting(psycopg.Cursor[Any]):
+    """A cursor that counts the statements that all of its kind send."""
+
+    statements = 0
+
+    def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
+        _Counting.statements += 1
+        return super().execute(query, *arguments, **options)
+
+    def copy(self, *arguments: Any, **options: Any) -> Any:
+        _Counting.statements += 1
+        return super().copy(*arguments, **options)
+
+
+@pytest.mark.parametrize(("bad", "rows"), [(1, 1024), (5, 1024), (17, 512)])
+def test_bad_rows_cost_a_number_of_statements_that_grows_with_their_logarithm(
+    writer_url: str, engine: Engine, bad: int, rows: int
+) -> None:
+    """O(k log n): a bad row takes the halves above it and their sisters, some statements for each."""
+
+    def connect() -> psycopg.Connection:
+        connection = open_connection(writer_url, application_name="test")
+        connection.cursor_factory = _Counting
+        return connection
+
+    flusher = Flusher(dataset=DATASETS["trades"], source=SOURCE, owner="me", connect=connect)
+    claims = {0: claimed(flusher)}
+    spread = set(range(3, rows, rows // bad)[:bad])
+    told = [Told(partition=0, offset=n, trade_id=n, side="wrong" if n in spread else "buy") for n in range(rows)]
+    made = batch(told)
+    _Counting.statements = 0
+
+    flusher.flush(made, claims)
+
+    # at most two subtrees a level and bad row, and seven statements each; the rest is the flush itself
+    assert _Counting.statements <= 7 * bad * (2 * math.log2(rows) + 1) + 30
+    assert len(spread) == bad
+    assert {row[0] for row in trades(engine)} == set(range(rows)) - spread
+    assert {row[0] for row in rows_of(engine, 'SELECT "offset" FROM sink.quarantine')} == spread
+    flusher.close()
 
 
 def test_contiguous_flushes_of_a_claim_extend_one_ledger_row(flusher: Flusher, engine: Engine) -> None:

@@ -445,6 +445,23 @@ def test_a_topic_full_of_rubbish_trips_the_breaker(rig: Rig, log: FakeLog, expec
     assert expects_error_log == ["halted"]
 
 
+def test_messages_that_only_the_flush_refuses_trip_the_breaker_after_one_batch(
+    writer_url: str, log: FakeLog, engine: Engine, expects_error_log: list[str]
+) -> None:
+    log.told = {0: [Told(partition=0, offset=n, trade_id=n, side="neither") for n in range(200)]}
+    rig = Rig(writer_url, log, Options(max_age=0.0, max_rows=30))
+    log.assign(0)
+
+    rig.steps()
+
+    assert "30 of the last 30 messages cannot become rows (rejected 30)" in str(rig.pipeline.failure)
+    assert rig.pipeline.breaker.is_open
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM sink.quarantine")) == 30
+    assert expects_error_log == ["halted"]
+    rig.flusher.close()
+
+
 def test_a_deleted_topic_halts(rig: Rig, log: FakeLog, expects_error_log: list[str]) -> None:
     log.assign(0)
     rig.steps(1)
