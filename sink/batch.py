@@ -37,8 +37,9 @@ class Messages:
 
     @property
     def size(self) -> int:
-        """Bytes of keys and values."""
-        return sum(len(value) for value in self.values if value) + sum(len(key) for key in self.keys if key)
+        """Bytes of keys, values and headers."""
+        headers = sum(len(name) + len(value or b"") for held in self.headers if held for name, value in held)
+        return sum(map(len, filter(None, self.values))) + sum(map(len, filter(None, self.keys))) + headers
 
     def take(self, indices: Sequence[int]) -> Messages:
         """Give the messages at these indices, in this order."""

@@ -52,6 +52,7 @@ class Collector:
         self._filling = Load(Batch(topic, clock=order))
         self._undecoded: tuple[Messages, Mapping[int, int]] | None = None
         self._halted: list[int] = []
+        self._mean_before = 0.0
 
     @property
     def count(self) -> int:
@@ -62,6 +63,16 @@ class Collector:
     def size(self) -> int:
         """Bytes collected."""
         return self._filling.batch.size
+
+    @property
+    def held(self) -> int:
+        """Bytes of all raw messages held here: collected ones, and those that wait to be decoded."""
+        return self.size + (self._undecoded[0].size if self._undecoded is not None else 0)
+
+    @property
+    def mean_size(self) -> float:
+        """Bytes of a message, on average: of this batch or the one before it, whichever had larger ones."""
+        return max(self._mean_before, self.size / max(1, self.count))
 
     @property
     def empty(self) -> bool:
@@ -167,6 +178,7 @@ class Collector:
 
     def hand_over(self) -> Load:
         """Give the batch away and begin a new one."""
+        self._mean_before = self.size / max(1, self.count)
         load, self._filling = self._filling, Load(Batch(self._topic, clock=self._order))
         return load
 

@@ -94,6 +94,7 @@ class Pipeline:
         self._clock = clock
         self._dice = dice
         self._queue: deque[Load] = deque()
+        self._in_flight: Load | None = None
         self._positions_at = 0.0
         self._lane = Lane(dataset=dataset, writer=writer, clock=clock, dice=dice)
         self._pressure = Pressure(
@@ -132,6 +133,17 @@ class Pipeline:
     def unknown_fields(self) -> int:
         """Values of fields that no column takes, so far."""
         return self._collector.unknown_fields
+
+    @property
+    def held(self) -> int:
+        """Bytes of all raw messages held in this process, except for librdkafka's own queue."""
+        loads = [*self._queue] if self._in_flight is None else [self._in_flight, *self._queue]
+        return self._collector.held + sum(load.batch.size for load in loads)
+
+    @property
+    def paused(self) -> bool:
+        """Whether back-pressure holds the partitions back."""
+        return self._pressure.paused
 
     # ---- the loop
 
@@ -244,6 +256,7 @@ class Pipeline:
     # ---- flushes
 
     def _start_flush(self, load: Load) -> None:
+        self._in_flight = load
         self._lane.run(
             lambda: self._flusher.flush(load.batch, load.claims, load.prepared),
             lambda flushed: self._flushed(load, flushed),
@@ -251,6 +264,7 @@ class Pipeline:
         )
 
     def _flushed(self, load: Load, flushed: Flushed) -> None:
+        self._in_flight = None
         self._lane.succeeded()
         self._count(flushed)
         epochs = {number: span.leader_epoch for number, span in load.batch.spans.items()}
@@ -296,6 +310,7 @@ class Pipeline:
         self._claim_again([number], wait)
 
     def _not_flushed(self, load: Load, error: SinkError) -> None:
+        self._in_flight = None
         load.tries += 1
         halves = load.batch.halves() if isinstance(error, OversizeError) else None
         if halves:
@@ -345,7 +360,10 @@ class Pipeline:
     # ---- reading
 
     def _poll_limit(self) -> int:
-        return min(POLL_LIMIT, max(1, self._options.max_rows - self._collector.count))
+        """Ask for no more than the batch can take, by rows and, at their mean size, by bytes."""
+        rows = self._options.max_rows - self._collector.count
+        size = (self._options.max_bytes - self._collector.size) / max(1.0, self._collector.mean_size)
+        return max(1, min(POLL_LIMIT, rows, int(size)))
 
     def _collect(self, polled: Polled) -> None:
         try:

@@ -1,4 +1,18 @@
-"""Back-pressure: holds Kafka back while a full batch, or one that cannot be decoded yet, waits for the database."""
+"""Back-pressure: holds Kafka back while a full batch, or one that cannot be decoded yet, waits for the database.
+
+What a dataset holds is bounded, however long the database takes (``b`` is the setting ``batch.max_bytes``, sizes are
+those of raw messages):
+
+- the batch on its way to the database, or its halves: ``b`` and what one poll gave beyond it;
+- the batch that is filled: the same. At ``b`` the partitions pause (high water), and they are resumed when it has been
+  handed over (low water). While it is filled, polls ask for no more messages than fit into it at their mean size;
+- messages that cannot be decoded yet (the registry is away): one poll, which pauses the partitions;
+- librdkafka's queue: ``queued.max.messages.kbytes`` (16 MiB), and one fetch that was on its way (``fetch.max.bytes``,
+  16 MiB, before decompression). A pause empties the queue.
+
+Columns, the bytes for COPY and Python's objects come on top: about 1,200 bytes a message, bounded by ``batch.max_rows``.
+docs/memory.md says the same to those who run it.
+"""
 
 from __future__ import annotations
 
