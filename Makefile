@@ -1,6 +1,6 @@
 # Everything a developer runs. `make check` before a commit, `make test` before a push.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test fmt docs lock clean
+.PHONY: help demo check test fuzz fmt docs lock clean
 
 BIN := .venv/bin
 
@@ -26,6 +26,10 @@ test: .venv/.complete ## Everything, with real servers that it starts by itself.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 30
+
+SECONDS ?= 60
+fuzz: .venv/.complete ## Hostile bytes at the decoders and readers: make fuzz SECONDS=600.
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 fmt: .venv/.complete ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .

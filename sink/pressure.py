@@ -10,7 +10,7 @@ those of raw messages):
 - librdkafka's queue: ``queued.max.messages.kbytes`` (16 MiB), and one fetch that was on its way (``fetch.max.bytes``,
   16 MiB, before decompression). A pause empties the queue.
 
-Columns, the bytes for COPY and Python's objects come on top: about 1,200 bytes a message, bounded by ``batch.max_rows``.
+Columns, bytes for COPY and Python's objects come on top: about 1,200 bytes a message, bounded by ``batch.max_rows``.
 docs/memory.md says the same to those who run it.
 """
 
