@@ -115,7 +115,10 @@ class _Expansion:
         if schema["type"] == "enum":
             return Node(type="enum", name=name, names=tuple(schema["symbols"]), size=len(schema["symbols"]))
         if schema["type"] == "fixed":
-            size, scale = int(schema["size"]), int(schema.get("scale", 0))
+            size, scale = schema["size"], int(schema.get("scale", 0))
+            if type(size) is not int or size < 0:
+                # a negative one would walk backwards through the body, and in an array without end
+                raise _refusal("holds a fixed whose size is no whole number of bytes")
             return Node(type="fixed", name=name, size=size, scale=scale, logical=schema.get("logicalType"))
         self._open.add(name)
         inner = name.rpartition(".")[0]

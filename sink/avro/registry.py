@@ -21,6 +21,8 @@ NEGATIVE_TTL = 45.0
 
 CONNECT_TIMEOUT = 2.0
 _ATTEMPTS = 2
+_LARGEST_ANSWER = 2 * 1024**2
+"""Bytes of an answer that are read; schemas of people have some thousands."""
 _MAX_REFUSED = 10_000
 
 _SUBJECT_UNKNOWN, _VERSION_UNKNOWN, _SCHEMA_UNKNOWN = 40401, 40402, 40403
@@ -185,7 +187,7 @@ class Registry:
         failures = []
         for url in list(self._urls):
             try:
-                response = self._http.request(method, url + path, json=body)
+                response, content = self._request(method, url + path, body)
             except httpx.TransportError as error:
                 failures.append(f"{url}: {_cause(url, error)}")
                 continue
@@ -193,8 +195,18 @@ class Registry:
                 failures.append(f"{url}: answers {response.status_code}")
                 continue
             self._urls = [url, *(other for other in self._urls if other != url)]
-            return _Answer(response.status_code, _json(response))
+            return _Answer(response.status_code, _json(content))
         raise TransientError(f"the schema registry cannot be asked ({'; '.join(failures)})")
+
+    def _request(self, method: str, url: str, body: object) -> tuple[httpx.Response, bytes]:
+        """Ask one server; raises BadMessage (``wrong_record``) where the answer is too large to be read."""
+        content = bytearray()
+        with self._http.stream(method, url, json=body) as response:
+            for piece in response.iter_bytes():
+                content += piece
+                if len(content) > _LARGEST_ANSWER:
+                    raise BadMessage("wrong_record", f"the registry's answer has more than {_LARGEST_ANSWER} bytes")
+        return response, bytes(content)
 
 
 def _checked(url: str) -> str:
@@ -249,10 +261,10 @@ def _refusal(url: str, answer: _Answer) -> DefinitionError:
     return DefinitionError(f"the schema registry {url} refuses ({answer.error_code}): {message}")
 
 
-def _json(response: httpx.Response) -> Any:
+def _json(content: bytes) -> Any:
     try:
-        return response.json()
-    except ValueError:
+        return json.loads(content)
+    except (ValueError, RecursionError):
         return None
 
 

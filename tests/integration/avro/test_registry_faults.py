@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ def test_a_known_id_is_asked_for_once(fake: FakeRegistry) -> None:
     assert fake.asked == ["/schemas/ids/7"]
 
 
-def test_an_unknown_id_is_asked_for_again_only_after_a_while(fake: FakeRegistry) -> None:
+def test_fault_03_an_unknown_id_is_asked_for_again_only_after_a_while(fake: FakeRegistry) -> None:
     clock = Clock()
     registry = client(fake.url, clock=clock)
     for _ in range(100):
@@ -70,15 +71,31 @@ def test_schemas_that_are_not_one_avro_schema_are_wrong_records(fake: FakeRegist
     assert caught.value.reason == "wrong_record"
 
 
+def test_fault_09_a_schema_of_millions_of_bytes_or_levels_is_refused_without_being_read(fake: FakeRegistry) -> None:
+    fake.answers |= {
+        "/schemas/ids/7": schema_answer({"type": "record", "name": "A", "doc": "x" * 3 * 1024**2, "fields": []}),
+        "/schemas/ids/8": (200, '{"schema": ' + "[" * 100_000),
+        "/schemas/ids/9": (200, json.dumps({"schema": "[" * 100_000})),
+    }
+    for number, words in ((7, "more than 2097152 bytes"), (9, "no JSON")):
+        with pytest.raises(BadMessage, match=words) as caught:
+            client(fake.url).schema_by_id(number)
+        assert caught.value.reason == "wrong_record"
+    with pytest.raises(DefinitionError, match="not as a schema registry"):
+        client(fake.url).schema_by_id(8)
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_busy_registry_is_transient_and_asked_a_bounded_number_of_times(fake: FakeRegistry, status: int) -> None:
+def test_fault_04_a_busy_registry_is_transient_and_asked_a_bounded_number_of_times(
+    fake: FakeRegistry, status: int
+) -> None:
     fake.answers["/schemas/ids/7"] = (status, "busy")
     with pytest.raises(TransientError, match=str(status)):
         client(fake.url).schema_by_id(7)
     assert len(fake.asked) == 2
 
 
-def test_cached_ids_survive_an_outage_and_a_failure_is_not_remembered(fake: FakeRegistry) -> None:
+def test_fault_04_cached_ids_survive_an_outage_and_a_failure_is_not_remembered(fake: FakeRegistry) -> None:
     fake.answers |= {"/schemas/ids/7": schema_answer(SCHEMA), "/schemas/ids/8": (503, "")}
     registry = client(fake.url)
     registry.schema_by_id(7)
@@ -89,7 +106,7 @@ def test_cached_ids_survive_an_outage_and_a_failure_is_not_remembered(fake: Fake
     assert registry.schema_by_id(8) == SCHEMA
 
 
-def test_a_registry_that_never_answers_is_transient(fake: FakeRegistry) -> None:
+def test_fault_04_a_registry_that_never_answers_is_transient(fake: FakeRegistry) -> None:
     fake.silent = True
     with pytest.raises(TransientError, match="ReadTimeout"):
         client(fake.url, timeout=0.1).schema_by_id(7)
@@ -112,7 +129,7 @@ def test_nobody_listening_is_transient() -> None:
 
 
 @pytest.mark.parametrize(("password", "error"), [("secret", None), ("wrong", DefinitionError)])
-def test_a_password_is_sent_and_a_wrong_one_is_a_definition_error(
+def test_fault_05_a_password_is_sent_and_a_wrong_one_is_a_definition_error(
     fake: FakeRegistry, password: str, error: type[SinkError] | None
 ) -> None:
     fake.password = "secret"

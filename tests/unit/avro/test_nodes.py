@@ -48,11 +48,13 @@ def doubling(levels: int) -> Any:
         ("market.Nothing", "unknown type"),
         ({"type": "record", "name": "A"}, "valid"),
         ({"name": "A"}, "valid"),
-        ({"type": "fixed", "name": "F", "size": "many"}, "valid"),
+        ({"type": "fixed", "name": "F", "size": "many"}, "whole number"),
+        ({"type": "array", "items": {"type": "fixed", "name": "F", "size": -1}}, "whole number"),
+        ({"type": "fixed", "name": "F", "size": True}, "whole number"),
         (7, "valid"),
     ],
 )
-def test_a_hostile_schema_is_refused(schema: Any, word: str) -> None:
+def test_fault_09_a_hostile_schema_is_refused(schema: Any, word: str) -> None:
     with pytest.raises(BadMessage, match=word) as caught:
         tree_of(schema)
     assert caught.value.reason == "wrong_record"
