@@ -39,7 +39,7 @@ def waits(process: Process, word: str) -> bool:
     )
 
 
-def test_a_registry_that_is_away_loses_nothing(market: Market, registry_url: str) -> None:
+def test_fault_04_a_registry_that_is_away_loses_nothing(market: Market, registry_url: str) -> None:
     total = produce_framed(market, registry_url, seed=0)
     with market.start("run", "trades", **JSON, SINK_REGISTRY__URL=f"http://{NOWHERE}") as process:
         process.until(lambda: waits(process, "registry"), "the sink says that it waits")

@@ -30,7 +30,7 @@ def say(text: str) -> None:
 def replay(paths: list[Path]) -> None:
     """Run each input again; its folder's name is its target."""
     for path in paths:
-        say(f"{path}: {TARGETS[path.resolve().parent.name](path.read_bytes())}")
+        say(f"{path}: {sorted(TARGETS[path.resolve().parent.name](path.read_bytes()))}")
 
 
 def alone(target: str, seconds: float, seed: int, current: Path) -> int:

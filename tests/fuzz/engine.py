@@ -60,7 +60,7 @@ def keep(target: str, data: bytes) -> Path:
     return path
 
 
-def fuzz(target: str, run: Callable[[bytes], str], *, seconds: float, dice: random.Random, current: Path) -> Ran:
+def fuzz(target: str, run: Callable[[bytes], set[str]], *, seconds: float, dice: random.Random, current: Path) -> Ran:
     """Run a target on mutations of its corpus until the time is over or an input breaks it.
 
     ``current`` is the file that holds the input while it runs, for whoever finds this process dead.
@@ -79,7 +79,7 @@ def fuzz(target: str, run: Callable[[bytes], str], *, seconds: float, dice: rand
             file.write(data)
             signal.alarm(HANG)
             try:
-                outcome = run(data)
+                outcomes = run(data)
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt):
                     raise
@@ -89,8 +89,8 @@ def fuzz(target: str, run: Callable[[bytes], str], *, seconds: float, dice: rand
             finally:
                 signal.alarm(0)
             runs += 1
-            if outcome not in seen:
-                seen.add(outcome)
+            if not outcomes <= seen:
+                seen |= outcomes
                 pool.append(data)
     return Ran(runs=runs, seconds=time.monotonic() - began, outcomes=len(seen), crash=None)
 

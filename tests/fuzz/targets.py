@@ -1,6 +1,6 @@
 """What is fuzzed: functions of arbitrary bytes that may refuse, but not break, disagree or hang.
 
-Each gives its outcome, a short text: an input with an outcome never seen before is worth mutating further.
+Each gives its outcomes, short texts: an input with one never seen before is worth mutating further.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 import random
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -41,22 +40,22 @@ DUMPS = tuple(
 )
 
 
-def framing(data: bytes) -> str:
+def framing(data: bytes) -> set[str]:
     """Take a header off."""
     try:
         header = header_of(data)
     except BadMessage as error:
-        return error.reason
+        return {error.reason}
     assert data.startswith(header)
     assert len(data) > len(header)
     number, rest = schema_id_of(header), data[len(header) :]
     again = frame_single_object(header[2:], rest) if number is None else frame_confluent(number, rest)
     assert again == data
     assert label_of(header)
-    return "fingerprint" if number is None else "id"
+    return {"fingerprint" if number is None else "id"}
 
 
-def decoders(data: bytes) -> str:
+def decoders(data: bytes) -> set[str]:
     """Decode a batch of messages of all known versions by both decoders."""
     name = list(DATASETS)[(data[0] if data else 0) % len(DATASETS)]
     reference, columnar = _pair(name)
@@ -67,16 +66,16 @@ def decoders(data: bytes) -> str:
     bad = {row.index for row in decoded.bad}
     assert bad.issubset(range(len(good), len(good) + len(values))), "a neighbour was taken for bad"
     assert decoded.frame.height + len(bad) == len(around)
-    return _outcome(decoded.bad, decoded.frame.height - 2 * len(good))
+    return _outcomes(decoded.bad, decoded.frame.height - 2 * len(good))
 
 
-def schemas(data: bytes) -> str:
+def schemas(data: bytes) -> set[str]:
     """Take JSON before the first NUL for a writer's schema, and the rest for bodies written by it."""
     text, _, rest = data.partition(b"\0")
     try:
         schema = json.loads(text)
     except (ValueError, RecursionError):
-        return "no JSON"
+        return {"no JSON"}
     resolver = SchemaResolver(Shelf({1: schema}), [])
     key = key_of(DATASETS["trades"])
     options = {"schema": SCHEMAS["trades"], "key": key, "resolver": resolver, "max_value_bytes": LARGEST}
@@ -85,10 +84,10 @@ def schemas(data: bytes) -> str:
     one = ReferenceDecoder(**options).decode(given)  # type: ignore[arg-type] # a dict of several types
     other = ColumnarDecoder(**options, few=1).decode(given)  # type: ignore[arg-type] # as above
     decoded = _same(one, other)
-    return _outcome(decoded.bad, decoded.frame.height)
+    return _outcomes(decoded.bad, decoded.frame.height)
 
 
-def dumps(data: bytes) -> str:
+def dumps(data: bytes) -> set[str]:
     """Read a dump file; the first byte says which kind."""
     path = Path(_kept.name) / DUMPS[(data[0] if data else 0) % len(DUMPS)]
     path.write_bytes(data[1:])
@@ -97,12 +96,11 @@ def dumps(data: bytes) -> str:
     try:
         found = sum(1 for _ in read(identify(path), on_bad_line=notes.append, on_rounded=rounded.append))
     except BadFile as error:
-        return _plain(str(error))
-    reasons = Counter(_plain(note.reason) for note in [*notes, *rounded])
-    return f"{path.name} {min(found, 3)} {sorted(reasons)}"
+        return {_plain(str(error))}
+    return {f"{path.name} {_plain(note.reason)}" for note in [*notes, *rounded]} | {f"{path.name} {min(found, 3)}"}
 
 
-TARGETS: dict[str, Callable[[bytes], str]] = {
+TARGETS: dict[str, Callable[[bytes], set[str]]] = {
     "framing": framing,
     "decoders": decoders,
     "schemas": schemas,
@@ -136,8 +134,8 @@ def _same(one: Decoded, other: Decoded) -> Decoded:
     return one
 
 
-def _outcome(bad: Sequence[BadRow], good: int) -> str:
-    return f"{min(good, 3)} {sorted({row.reason + _plain(row.error) for row in bad})}"
+def _outcomes(bad: Sequence[BadRow], good: int) -> set[str]:
+    return {f"{row.reason} {_plain(row.error)}" for row in bad} | {f"{min(good, 3)} good"}
 
 
 def _plain(text: str) -> str:

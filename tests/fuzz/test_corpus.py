@@ -24,9 +24,9 @@ def test_the_engine_finds_and_keeps_what_breaks_a_target(tmp_path: Path, monkeyp
     (tmp_path / "framing").mkdir()
     (tmp_path / "framing" / "seed").write_bytes(b"abc")
 
-    def brittle(data: bytes) -> str:
+    def brittle(data: bytes) -> set[str]:
         assert b"\xff" not in data
-        return "fine"
+        return {"fine"}
 
     dice = random.Random(1)
     ran = engine.fuzz("framing", brittle, seconds=20, dice=dice, current=tmp_path / "current")

@@ -162,7 +162,7 @@ def test_a_position_outside_the_batch_is_moved_not_written(flusher: Flusher, eng
     assert trades(engine) == []
 
 
-def test_the_newest_version_wins_whatever_the_order(flusher: Flusher, engine: Engine) -> None:
+def test_fault_19_the_newest_version_wins_whatever_the_order(flusher: Flusher, engine: Engine) -> None:
     claims = {0: claimed(flusher)}
     minute = timedelta(minutes=1)
     flusher.flush(batch([Told(partition=0, offset=0, trade_id=1, price="2", at=NOON + minute)]), claims)
@@ -175,6 +175,74 @@ def test_the_newest_version_wins_whatever_the_order(flusher: Flusher, engine: En
     assert trades(engine) == [(1, Decimal(3), 0, 2)]
 
 
+def chunks(engine: Engine) -> int:
+    (row,) = rows_of(engine, "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'trades'")
+    return int(row[0])
+
+
+def test_fault_16_times_that_cannot_be_are_quarantined_and_make_no_chunk(flusher: Flusher, engine: Engine) -> None:
+    far = (timedelta(days=36_500), timedelta(days=2), timedelta(days=-20 * 365))
+    (now,) = rows_of(engine, "SELECT now()")[0]
+    told = [Told(partition=0, offset=n, trade_id=n, trade_ts=now + distance) for n, distance in enumerate(far)]
+
+    done = flusher.flush(batch(told), {0: claimed(flusher)})
+
+    assert done.reasons == {"ts_range": 3}
+    assert (trades(engine), chunks(engine)) == ([], 0)
+    assert position(engine) == 3
+
+
+def test_fault_16_rows_beyond_retention_are_written_and_counted_as_late(flusher: Flusher, engine: Engine) -> None:
+    retain = DATASETS["trades"].retain
+    assert retain is not None
+    (now,) = rows_of(engine, "SELECT now()")[0]
+    ages = (retain + timedelta(days=1), retain - timedelta(days=1))
+    told = [Told(partition=0, offset=n, trade_id=n, trade_ts=now - age) for n, age in enumerate(ages)]
+
+    done = flusher.flush(batch(told), {0: claimed(flusher)})
+
+    assert (done.entries[0].rows_written, done.entries[0].late) == (2, 1)
+    assert [row[0] for row in trades(engine)] == [0, 1]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_fault_20_of_versions_of_the_same_time_the_same_one_wins_in_any_order(
+    flusher: Flusher, engine: Engine, order: tuple[int, ...]
+) -> None:
+    """Same time: the greater offset wins; same offset too: the greater partition."""
+    places = ((0, 3), (1, 3), (2, 1))
+    claims = {
+        0: claimed(flusher, log_start=3),
+        1: claimed(flusher, 1, log_start=3),
+        2: claimed(flusher, 2, log_start=1),
+    }
+    for index in order:
+        partition, offset = places[index]
+        told = Told(partition=partition, offset=offset, trade_id=1, price=str(index + 1))
+        flusher.flush(batch([told]), {partition: claims[partition]})
+
+    assert trades(engine) == [(1, Decimal(2), 1, 3)]
+
+
+def test_fault_21_a_producers_clock_that_runs_back_or_far_ahead(flusher: Flusher, engine: Engine) -> None:
+    """The later version is the one of the later time; a time far ahead, which would pin its row, is refused."""
+    (now,) = rows_of(engine, "SELECT now()")[0]
+    minute = timedelta(minutes=1)
+    told = [
+        Told(partition=0, offset=0, trade_id=1, price="1", at=now),
+        Told(partition=0, offset=1, trade_id=1, price="2", at=now - minute),
+        Told(partition=0, offset=2, trade_id=1, price="3", at=now + timedelta(days=3)),
+    ]
+
+    done = flusher.flush(batch(told), {0: claimed(flusher)})
+
+    assert trades(engine) == [(1, Decimal(1), 0, 0)]
+    assert done.reasons == {"ts_range": 1}
+    later = Told(partition=0, offset=3, trade_id=1, price="4", at=now + minute)
+    flusher.flush(batch([later]), {0: claimed(flusher)})
+    assert trades(engine) == [(1, Decimal(4), 0, 3)], "the refused version pins nothing"
+
+
 def test_a_newer_version_replaces_the_whole_row_nulls_included(flusher: Flusher, engine: Engine) -> None:
     claims = {0: claimed(flusher)}
     flusher.flush(batch([Told(partition=0, offset=0, trade_id=1, side="buy")]), claims)
@@ -183,7 +251,7 @@ def test_a_newer_version_replaces_the_whole_row_nulls_included(flusher: Flusher,
     assert rows_of(engine, "SELECT side FROM trades") == [(None,)]
 
 
-def test_every_message_of_a_batch_is_accounted_for(flusher: Flusher, engine: Engine) -> None:
+def test_fault_17_every_message_of_a_batch_is_accounted_for(flusher: Flusher, engine: Engine) -> None:
     claims = {0: claimed(flusher), 1: claimed(flusher, 1)}
     flusher.flush(batch([Told(partition=1, offset=0, trade_id=3, at=NOON + timedelta(hours=1))]), claims)
     told = [
@@ -531,7 +599,7 @@ def _interleaved(offsets: Sequence[int]) -> list[Told]:
     return [Told(partition=0, offset=offset, trade_id=offset % 3, price=str(offset)) for offset in offsets]
 
 
-def test_a_replay_of_everything_changes_nothing(flusher: Flusher, engine: Engine) -> None:
+def test_fault_18_a_replay_of_everything_changes_nothing(flusher: Flusher, engine: Engine) -> None:
     claims = {0: claimed(flusher)}
     flusher.flush(batch(_interleaved(range(10))), claims)
     before = rows_of(engine, "SELECT * FROM trades ORDER BY trade_id")

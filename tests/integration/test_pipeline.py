@@ -295,7 +295,9 @@ def test_a_poll_that_breaks_off_loses_nothing(rig: Rig, log: FakeLog, engine: En
     assert chain_is_whole(engine)
 
 
-def test_a_registry_that_is_away_holds_messages_back_and_loses_none(rig: Rig, log: FakeLog, engine: Engine) -> None:
+def test_fault_04_a_registry_that_is_away_holds_messages_back_and_loses_none(
+    rig: Rig, log: FakeLog, engine: Engine
+) -> None:
     log.assign(0, 1)
     rig.decoder.away = True
     rig.steps(30)

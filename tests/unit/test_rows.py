@@ -72,7 +72,7 @@ def placed(told: Sequence[Told]) -> list[Told]:
 
 
 @given(messages)
-def test_the_greatest_tuple_of_every_key_wins(given_messages: list[Told]) -> None:
+def test_fault_17_the_greatest_tuple_of_every_key_wins(given_messages: list[Told]) -> None:
     told = placed(given_messages)
     split = rows.newest(frame_of(told), TRADES)
 
@@ -108,7 +108,7 @@ def test_rows_before_the_start_and_of_other_partitions_are_left_out() -> None:
     assert offsets(rows.not_yet_durable(frame_of(told), {1: 5})) == [(1, 5), (1, 6)]
 
 
-def test_late_rows_are_counted_by_partition() -> None:
+def test_fault_16_late_rows_are_counted_by_partition() -> None:
     told = [Told(partition=p, offset=0, trade_id=p, trade_ts=NOON - timedelta(days=p)) for p in (0, 1, 2)]
 
     assert rows.count_late(frame_of(told), TRADES, before=NOON) == {1: 1, 2: 1}
