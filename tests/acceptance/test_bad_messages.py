@@ -118,6 +118,8 @@ def test_bad_messages_are_kept_whole_and_good_ones_written(market: Market, regis
     ]
     market.check_ledger(messages=len(values))
     assert "Traceback" not in told.stderr
+    assert f"closed: {len(bad)} of the last {len(values)} messages bad" in told.stderr, "the log's line of progress"
+    assert "unknown_fields" in told.stderr
     assert market.rows("SELECT sqlstate FROM sink.quarantine WHERE reason = 'rejected'") == [("23514",)]
 
 
