@@ -6,6 +6,7 @@ A target runs in a process of its own: what kills it (SIGSEGV, out of memory) is
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import resource
 import subprocess
@@ -60,6 +61,7 @@ def every(targets: list[str], seconds: float, seed: int) -> int:
             options = ["--alone", target, "--seconds", str(seconds / len(targets)), "--seed", str(seed)]
             ended = subprocess.run(
                 [sys.executable, "-m", "tests.fuzz", *options, "--current", str(current)],
+                env={**os.environ, "POLARS_MAX_THREADS": "1"},  # handing few rows to threads costs more than it gains
                 stderr=subprocess.DEVNULL,  # Polars tells there of every panic that is caught
                 check=False,
             ).returncode
