@@ -14,5 +14,6 @@ Where to find things, top to bottom; imports only go down:
 - ``ledger``: positions, flushes, quarantine; ``rows``: check, deduplicate, sort; ``batch``: columns and raw messages
 - ``datasets``: DATASETS binds model, schema and topic of each dataset
 - ``db``: every table, sessions, the repository, hypertables, migrations
+- ``transport`` says which connections are open to others, ``handshake`` why a certificate is refused
 - ``settings``, ``resources``, ``logs``, ``errors``, ``redaction``: what everything else stands on
 """

@@ -397,8 +397,6 @@ class Pipeline:
                 DefinitionError(f"the topic of {self.dataset} is gone: {fault.error}. See 'sink topics apply'")
             )
         elif fault.kind == "denied":
-            self._lane.halt(
-                DefinitionError(f"Kafka denies access: {fault.error}. Grant READ on the topic and the group")
-            )
+            self._lane.halt(DefinitionError(f"Kafka denies access: {fault.error}"))
         else:
             log.warning("Kafka", dataset=self.dataset, partition=fault.partition, error=fault.error)

@@ -39,6 +39,8 @@ class Member:
     consumer: TopicConsumer
     flusher: Flusher
     pipeline: Pipeline
+    hopeless: Callable[[], SinkError | None]
+    """Says, while no service answers, whether waiting cannot help: a certificate or password that is refused."""
     shutdown_timeout: float
 
 
@@ -79,6 +81,8 @@ class Runner:
                 if self._progress is not None:
                     self._find_ends(partitions)
             except TransientError as error:
+                if (cause := member.hopeless()) is not None:
+                    raise cause from error
                 log.warning("waiting to start; nothing is lost", dataset=member.dataset, error=str(error))
                 self._stop.wait(STARTUP_RETRY)
             else:

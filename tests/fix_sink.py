@@ -138,6 +138,7 @@ class Market:
             "SINK_TOPIC_PREFIX": self.prefix,
             "SINK_GROUP_PREFIX": self.group,
             "SINK_STATE_DIRECTORY": str(self.directory / "state"),
+            "SINK_ALLOW_INSECURE_DATABASE": "true",  # SINK_TEST_DATABASE_URL may name another host
             **variables,
         }
 

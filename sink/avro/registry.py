@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from sink import handshake
 from sink.errors import BadMessage, ConfigError, DefinitionError, TransientError
 
 NEGATIVE_TTL = 45.0
@@ -239,8 +240,8 @@ def _cause(url: str, error: httpx.TransportError) -> str:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise DefinitionError(
-                f"the certificate of the schema registry {url} is not trusted ({cause.verify_message}); "
-                "set SINK_REGISTRY__CA_LOCATION to the authority's certificate"
+                f"no TLS with the schema registry {url}: {handshake.refusal(cause, httpx.URL(url).host)}; "
+                "whom to trust is SINK_REGISTRY__CA_LOCATION"
             ) from error
         cause = cause.__cause__ or cause.__context__
     return f"{type(error).__name__} {error}".strip()

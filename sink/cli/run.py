@@ -27,13 +27,15 @@ from sink.avro.registry import Registry
 from sink.breadcrumb import Breadcrumb, default_directory
 from sink.breaker import Breaker, BreakerLimits
 from sink.careful import CarefulDecoder
-from sink.cli.connections import registry as registry_client
+from sink.cli import connections
 from sink.collector import Collector
 from sink.datasets import DATASETS, Dataset
 from sink.db.connect import open_connection
-from sink.errors import ConfigError, SinkError
+from sink.db.tls import hopeless as database_hopeless
+from sink.errors import SinkError
 from sink.flush import Flusher, Limits
 from sink.kafka.consumer import TopicConsumer
+from sink.kafka.reach import hopeless as kafka_hopeless
 from sink.ledger import Source
 from sink.pipeline import Options, Pipeline
 from sink.settings import Settings, load
@@ -60,9 +62,9 @@ def run(
     """
     settings = load(config=file, datasets=DATASETS)
     logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
-    chosen = _chosen(names or list(DATASETS))
+    chosen = connections.chosen(names or [])
     stop = stop_on_signals(settings)
-    with registry_client(settings, url=None) as registry, _bars(chosen, until_caught_up=until_caught_up) as bars:
+    with connections.registry(settings, url=None) as registry, _bars(chosen, until_caught_up=until_caught_up) as bars:
         members = [member_of(dataset, settings, registry) for dataset in chosen]
         failures = supervisor.run(members, stop=stop, progress=bars)
     if failures and (until_caught_up or len(failures) == len(members)):
@@ -99,8 +101,9 @@ def member_of(
     """Wire all parts of one dataset's membership."""
     topic, group = f"{settings.topic_prefix}{dataset.name}", f"{settings.group_prefix}.{dataset.name}"
     owner = f"{socket.gethostname()}/{os.getpid()}"
-    url = settings.database_url.get_secret_value()
-    consumer = TopicConsumer(options=settings.kafka, topic=topic, group=group)
+    url = connections.database_url(settings)
+    kafka = connections.kafka_options(settings, servers=None)
+    consumer = TopicConsumer(options=kafka, topic=topic, group=group)
     flusher = Flusher(
         dataset=dataset,
         source=Source(sink_id=group, topic=topic),
@@ -153,15 +156,9 @@ def member_of(
         consumer=consumer,
         flusher=flusher,
         pipeline=pipeline,
+        hopeless=lambda: kafka_hopeless(kafka) or database_hopeless(url, os.environ),
         shutdown_timeout=settings.shutdown_timeout,
     )
-
-
-def _chosen(names: list[str]) -> list[Dataset]:
-    unknown = [name for name in names if name not in DATASETS]
-    if unknown:
-        raise ConfigError(f"no dataset is called {', '.join(unknown)}; there are {', '.join(DATASETS)}")
-    return [DATASETS[name] for name in dict.fromkeys(names)]
 
 
 def _insist(stop: threading.Event, shutdown_timeout: float) -> None:

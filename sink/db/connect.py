@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import psycopg
-from sqlalchemy.engine import make_url
 
+from sink.db.errors import parse_url
 from sink.errors import TransientError
 
 
 def conninfo(url: str) -> dict[str, object]:
-    """Turn a SQLAlchemy URL into psycopg's connection arguments."""
-    parsed = make_url(url)
-    return parsed.translate_connect_args(username="user", database="dbname") | dict(parsed.query)
+    """Turn a SQLAlchemy URL, also one of several hosts, into psycopg's connection arguments.
+
+    Raises ConfigError where it cannot be read.
+    """
+    parsed = parse_url(url)
+    _, arguments = parsed.get_dialect()().create_connect_args(parsed)
+    return dict(arguments)
 
 
 def open_connection(url: str, *, application_name: str, connect_timeout: float = 10) -> psycopg.Connection:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from logging.config import fileConfig
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from sink.db.autogenerate import include_name, include_object, rewriter
+from sink.db.connect import conninfo
 from sink.db.errors import explain_connect, parse_url, sqlstate_of, translate
 from sink.db.models import Base
 from sink.db.preflight import (
@@ -27,6 +29,7 @@ from sink.db.preflight import (
 )
 from sink.errors import ConfigError, SinkError, TransientError
 from sink.settings import load
+from sink.transport import database_exposed
 
 LOCK = int.from_bytes(b"sinkmigr", "big")
 """Key of the advisory lock that a migrating session holds, in the database it migrates."""
@@ -100,8 +103,10 @@ def _write_sql() -> None:
 def _run_online(config: Config) -> None:
     command = _command(config)
     report: Report = config.attributes.get("report", _LOG.warning)
+    url = _url(config)
+    _warn_of_exposed(url, report)
     try:
-        with _connected(_url(config)) as connection:
+        with _connected(url) as connection:
             for statement in SESSION:
                 connection.execute(text(statement))
             connection.commit()
@@ -114,6 +119,17 @@ def _run_online(config: Config) -> None:
                 context.run_migrations()
     except SQLAlchemyError as error:
         raise translate(error) from error
+
+
+def _warn_of_exposed(url: URL, report: Report) -> None:
+    """Say where the server is not verified: `sink run` refuses that, a migration of the moment need not."""
+    exposed = database_exposed(conninfo(url.render_as_string(hide_password=False)), os.environ)
+    if exposed is None:
+        return
+    with suppress(ConfigError):  # with -x db_url the settings are not looked at, and may be anything
+        if load().allow_insecure_database:
+            return
+    report(f"warning: {exposed}")
 
 
 def _options(config: Config) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class TopicConsumer:
 
     def __init__(self, *, options: Mapping[str, str], topic: str, group: str) -> None:
         self.topic = topic
+        self._group = group
         settings: dict[str, object] = {**DEFAULTS, **options, **OWNED, "group.id": group}
         if settings.get("group.protocol") != "consumer":
             settings.setdefault("partition.assignment.strategy", "cooperative-sticky")
@@ -125,11 +126,19 @@ class TopicConsumer:
                 LogFault(
                     kind=kind,
                     partition=partition if partition is not None and partition >= 0 else None,
-                    error=error.str(),
+                    error=f"{error.str()}{self._cure(error)}",
                 )
             )
         good = [message for message, error in zip(received, errors, strict=True) if error is None]
         return Polled(messages=_columns(self.topic, good), epochs=_epochs(good), reached=reached, faults=faults)
+
+    def _cure(self, error: KafkaError) -> str:
+        """Name the grant that an error asks for, if it asks for one."""
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            return f". Grant the sink's user READ and DESCRIBE on topic {self.topic}"
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return f". Grant the sink's user READ on group {self._group}"
+        return ""
 
     def read_from(self, partition: int, offset: int) -> None:
         """Seek and resume: from this offset on, no message of this partition is left out.
@@ -184,7 +193,8 @@ class TopicConsumer:
         try:
             answers = self._consumer.committed(asked, timeout=wait)
         except KafkaException as error:
-            raise translated(_cause(error), doing=f"asking for the commits of {self.topic}") from error
+            doing = f"asking for the commits of {self.topic}"
+            raise translated(_cause(error), doing=doing, cure=self._cure(_cause(error))) from error
         return {
             answer.partition: Committed(offset=answer.offset, marked=(answer.metadata or "").startswith(MARK))
             for answer in answers
@@ -198,7 +208,8 @@ class TopicConsumer:
         except KafkaException as error:
             raise translated(_cause(error), doing=f"asking the broker for {self.topic}") from error
         if metadata.error is not None:
-            raise translated(metadata.error, doing=f"asking for the partitions of {self.topic}")
+            doing = f"asking for the partitions of {self.topic}"
+            raise translated(metadata.error, doing=doing, cure=self._cure(metadata.error))
         return sorted(metadata.partitions)
 
     def identity(self, wait: float = 5) -> Identity:
@@ -208,7 +219,8 @@ class TopicConsumer:
             topics = self._admin.describe_topics(TopicCollection([self.topic]), request_timeout=wait)
             topic = topics[self.topic].result(wait)
         except KafkaException as error:
-            raise translated(_cause(error), doing=f"asking which cluster and topic {self.topic} is") from error
+            doing = f"asking which cluster and topic {self.topic} is"
+            raise translated(_cause(error), doing=doing, cure=self._cure(_cause(error))) from error
         except TimeoutError as error:
             raise TransientError("Kafka does not say in time which cluster this is") from error
         return Identity(cluster_id=cluster.cluster_id, topic_id=str(topic.topic_id))

@@ -34,13 +34,18 @@ _DEFINED_OTHERWISE = frozenset(
 )
 
 
-def translated(error: KafkaError, *, doing: str) -> SinkError:
-    """Make the sink's error of one from Kafka; ``doing`` begins the sentence: ``producing to market.trades``."""
+def translated(error: KafkaError, *, doing: str, cure: str = "") -> SinkError:
+    """Make the sink's error of one from Kafka; ``doing`` begins the sentence: ``producing to market.trades``.
+
+    ``cure`` ends the sentence about a refusal, where the caller knows better which grant is missing.
+    """
     code = error.code()
     if code in _MISSING:
         return DefinitionError(f"{doing} failed: the topic does not exist; create it with: sink topics apply")
     if code in _REFUSED:
-        return DefinitionError(f"{doing} was refused: {error.str()}; grant it, or correct the SINK_KAFKA__ settings")
+        return DefinitionError(
+            f"{doing} was refused: {error.str()}{cure or '; grant it, or correct the SINK_KAFKA__ settings'}"
+        )
     if code in _DEFINED_OTHERWISE:
         return DefinitionError(f"{doing} was refused: {error.str()}")
     return TransientError(f"{doing} failed: {error.str()}; is the broker up? (sink stack status)")

@@ -75,4 +75,6 @@ def _words(annotation: Any) -> str:
         return "table"
     if origin in (Union, types.UnionType):
         return _words(next(choice for choice in get_args(annotation) if choice is not type(None)))
-    return {int: "whole number", float: "number", str: "text", SecretStr: "secret"}.get(annotation, "path")
+    return {bool: "`true`, `false`", int: "whole number", float: "number", str: "text", SecretStr: "secret"}.get(
+        annotation, "path"
+    )

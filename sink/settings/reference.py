@@ -81,4 +81,4 @@ def _default(entry: Entry) -> str:
         return ", ".join(f"`{name}={value}`" for name, value in DEFAULTS.items())
     if entry.default is None or entry.default == {}:
         return ""
-    return f"`{entry.default}`"
+    return f"`{str(entry.default).lower() if isinstance(entry.default, bool) else entry.default}`"

@@ -184,6 +184,17 @@ class Settings(BaseSettings):
         default=25.0,
         description="Time to finish after SIGTERM, in seconds; below the time after which the container is killed.",
     )
+    allow_insecure_database: bool = Field(
+        default=False,
+        description="Let `sink run` reach a database on another host without `sslmode=verify-full`.",
+    )
+    allow_insecure_kafka: bool = Field(
+        default=False,
+        description="Let passwords cross the network to brokers without TLS, or with TLS that verifies nobody.",
+    )
+    allow_insecure_registry: bool = Field(
+        default=False, description="Let the registry's password cross the network without TLS."
+    )
     log: Log = Field(default_factory=Log)
 
     @classmethod

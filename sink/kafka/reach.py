@@ -1,0 +1,99 @@
+"""Finds out why no broker answers: a name, a certificate, a password, or nobody there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from sink import handshake
+from sink.errors import ConfigError, DefinitionError, SinkError, TransientError
+from sink.handshake import Credentials
+from sink.kafka.logs import remarks
+from sink.transport import broker_addresses
+
+PATIENCE = 3.0
+"""Seconds in which librdkafka is to say what is wrong."""
+_LOOK_EVERY = 0.2
+_CERTIFICATE, _LOGIN, _NAME = KafkaError._SSL, KafkaError._AUTHENTICATION, KafkaError._RESOLVE  # noqa: SLF001 (their public spelling)
+# Its calls end in "transport failure" whatever the cause; only what it tells on the side names that.
+_TELLING = (_LOGIN, _CERTIFICATE, _NAME)
+_TLS = frozenset({"ssl", "sasl_ssl"})
+
+
+def hopeless(options: Mapping[str, str]) -> SinkError | None:
+    """Say why waiting for the brokers cannot help, None where it can: they are away, or they answer."""
+    found = why_unreachable(options)
+    return None if isinstance(found, TransientError) else found
+
+
+def why_unreachable(
+    options: Mapping[str, str], *, patience: float = PATIENCE, clock: Callable[[], float] = time.monotonic
+) -> SinkError | None:
+    """Say why no broker answers, with what mends it; None where one does.
+
+    DefinitionError where it will not heal (certificate, password), TransientError where it may, ConfigError where
+    librdkafka refuses its options.
+    """
+    servers = options.get("bootstrap.servers", "")
+    told: dict[int, KafkaError] = {}
+    asking: dict[str, Any] = {name: value for name, value in options.items() if not name.startswith("group.")}
+    try:
+        admin = AdminClient(
+            asking | {"error_cb": lambda error: told.setdefault(error.code(), error)}, logger=remarks(__name__)
+        )
+    except KafkaException as error:
+        return ConfigError(f"librdkafka refuses its options: {error.args[0].str()}")
+    until = clock() + patience
+    while clock() < until:
+        try:
+            admin.list_topics(timeout=_LOOK_EVERY)
+        except KafkaException as error:
+            told.setdefault(error.args[0].code(), error.args[0])
+        else:
+            return None
+        admin.poll(0)
+        for code in _TELLING:
+            if code in told:
+                return _explained(told[code], servers, options)
+    return _tls_refused(options) or TransientError(
+        f"no broker answers at {servers}; start it (for development: sink stack up), or correct"
+        " SINK_KAFKA__BOOTSTRAP_SERVERS"
+    )
+
+
+def _explained(error: KafkaError, servers: str, options: Mapping[str, str]) -> SinkError:
+    if error.code() == _LOGIN:
+        return DefinitionError(
+            f"the broker at {servers} refuses the login: {error.str()}. Check SINK_KAFKA__SASL_MECHANISM,"
+            " SINK_KAFKA__SASL_USERNAME and SINK_KAFKA__SASL_PASSWORD"
+        )
+    if error.code() == _NAME:
+        return TransientError(
+            f"a host name of {servers} is unknown; check SINK_KAFKA__BOOTSTRAP_SERVERS, or the name service"
+        )
+    return _tls_refused(options) or DefinitionError(f"no TLS with the broker at {servers}: {error.str()}. {_TRUST}")
+
+
+def _tls_refused(options: Mapping[str, str]) -> DefinitionError | None:
+    if options.get("security.protocol", "").lower() not in _TLS:
+        return None
+    credentials = Credentials(
+        authority=options.get("ssl.ca.location"),
+        certificate=options.get("ssl.certificate.location"),
+        key=options.get("ssl.key.location"),
+    )
+    for host, port in broker_addresses(options):
+        refused = handshake.kafka(host, port, credentials)
+        if refused is not None:
+            return DefinitionError(f"no TLS with the broker at {host}:{port}: {refused}. {_TRUST}")
+    return None
+
+
+_TRUST = (
+    "Whom to trust is SINK_KAFKA__SSL_CA_LOCATION; our own certificate is SINK_KAFKA__SSL_CERTIFICATE_LOCATION and"
+    " SINK_KAFKA__SSL_KEY_LOCATION"
+)
