@@ -10,6 +10,7 @@ from typing import TypeVar
 import structlog
 
 from sink.errors import SinkError, TransientError
+from sink.flush import UnlistedError
 from sink.tasks import Task, Writer
 
 log = structlog.get_logger(__name__)
@@ -17,6 +18,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 LONGEST_BACKOFF = 30.0
+UNLISTED_TRIES = 5
+"""Times in a row that an error without a rule may come, before it is taken for a lasting one."""
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class Lane:
         self._running: _Running | None = None
         self._retry_at = 0.0
         self._attempts = 0
+        self._unlisted = 0
 
     @property
     def busy(self) -> bool:
@@ -89,17 +93,23 @@ class Lane:
 
     def succeeded(self) -> None:
         """Forget earlier errors: the next one waits briefly again."""
-        self._attempts = 0
+        self._attempts = self._unlisted = 0
 
     def back_off(self, error: SinkError) -> None:
         """Wait before the next task; what was to be written is kept by the caller."""
-        if not isinstance(error, TransientError):
+        if not self._passing(error):
             self.halt(error)
             return
         delay = min(LONGEST_BACKOFF, 0.25 * 2 ** min(self._attempts, 10)) * self._dice.uniform(0.5, 1.0)
         self._attempts += 1
         self._retry_at = self._clock() + delay
         log.warning("waiting; nothing is lost", dataset=self._dataset, seconds=round(delay, 1), error=str(error))
+
+    def _passing(self, error: SinkError) -> bool:
+        if isinstance(error, UnlistedError):
+            self._unlisted += 1
+            return self._unlisted < UNLISTED_TRIES
+        return isinstance(error, TransientError)
 
     def halt(self, error: SinkError) -> None:
         """Give no more tasks."""

@@ -20,7 +20,7 @@ from sink.collector import Collector, Load
 from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
 from sink.flush import Flushed, Flusher, UnlistedError
 from sink.kafka.log import Log, LogFault, Polled
-from sink.lane import Lane
+from sink.lane import UNLISTED_TRIES, Lane
 from sink.ledger import Claim, Locked
 from sink.pressure import Pressure
 from sink.starts import Initial
@@ -29,7 +29,6 @@ from sink.tasks import Writer
 log = structlog.get_logger(__name__)
 
 POLL_LIMIT = 10_000
-UNLISTED_TRIES = 5
 MUTUAL_FENCES = 5
 
 

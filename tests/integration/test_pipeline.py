@@ -19,8 +19,9 @@ from sink.db.connect import open_connection
 from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
 from sink.flush import Flushed, Flusher, UnlistedError
 from sink.kafka.log import Committed, LogFault
+from sink.lane import UNLISTED_TRIES
 from sink.ledger import Claim, Source, Start
-from sink.pipeline import MUTUAL_FENCES, UNLISTED_TRIES, Options, Pipeline
+from sink.pipeline import MUTUAL_FENCES, Options, Pipeline
 from sink.prepared import Prepared
 from tests.build import TOPIC, Told
 from tests.fake_log import FakeDecoder, FakeLog, partition_of
@@ -34,7 +35,13 @@ class FaultyFlusher(Flusher):
     """Fails as often as it is told to before it flushes."""
 
     errors: list[SinkError]
+    claim_errors: list[SinkError]
     sizes: list[int]
+
+    def claim(self, start: Start, token: uuid.UUID) -> Claim:
+        if self.claim_errors:
+            raise self.claim_errors.pop(0)
+        return super().claim(start, token)
 
     def flush(
         self, batch: Batch, claims: Mapping[int, Claim], prepared: Prepared | None = None, **options: Any
@@ -84,7 +91,7 @@ class Rig:
             owner=owner,
             connect=lambda: open_connection(self.url, application_name="test"),
         )
-        flusher.errors, flusher.sizes = [], []
+        flusher.errors, flusher.claim_errors, flusher.sizes = [], [], []
         return flusher
 
     def steps(self, count: int = 6, seconds: float = 1.0) -> None:
@@ -246,6 +253,27 @@ def test_an_error_without_a_rule_is_tried_a_few_times_then_halts(
     assert isinstance(rig.pipeline.failure, UnlistedError)
     assert len(rig.flusher.errors) == 100 - UNLISTED_TRIES
     assert ids(engine) == []
+    assert expects_error_log == ["halted"]
+
+
+def test_an_error_without_a_rule_in_a_claim_passes_if_it_does_so_soon(rig: Rig, log: FakeLog, engine: Engine) -> None:
+    log.assign(0)
+    rig.flusher.claim_errors = [UnlistedError("odd")] * (UNLISTED_TRIES - 1)
+
+    rig.steps(40)
+
+    assert rig.pipeline.failure is None
+    assert ids(engine) == [one.trade_id for one in log.told[0]]
+
+
+def test_a_lasting_error_without_a_rule_in_a_claim_halts(rig: Rig, log: FakeLog, expects_error_log: list[str]) -> None:
+    log.assign(0)
+    rig.flusher.claim_errors = [UnlistedError("odd")] * 100
+
+    rig.steps(100)
+
+    assert isinstance(rig.pipeline.failure, UnlistedError)
+    assert len(rig.flusher.claim_errors) == 100 - UNLISTED_TRIES
     assert expects_error_log == ["halted"]
 
 
