@@ -1,6 +1,6 @@
 # Everything a developer runs. `make check` before a commit, `make test` before a push.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test fuzz fmt docs lock clean
+.PHONY: help demo prove check test fuzz fmt docs lock clean
 
 BIN := .venv/bin
 
@@ -30,6 +30,12 @@ test: .venv/.complete ## Everything, with real servers that it starts by itself.
 SECONDS ?= 60
 fuzz: .venv/.complete ## Hostile bytes at the decoders and readers: make fuzz SECONDS=600.
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+SCHEDULES ?= 10000
+SEED ?= 1
+
+prove: .venv/.complete ## Play random schedules of faults on the real code, then on mutants of it: SCHEDULES=10000 SEED=1.
+	$(BIN)/python -m tests.model --schedules $(SCHEDULES) --seed $(SEED)
 
 fmt: .venv/.complete ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .

@@ -104,6 +104,11 @@ def _drop_stale_templates(connection: Connection) -> None:
 @pytest.fixture(scope="session")
 def template_database(server_database_url: str) -> str:
     """Name of a migrated database that tests clone; workers and later runs share it."""
+    return template_of(server_database_url)
+
+
+def template_of(server_database_url: str) -> str:
+    """Give the name of a server's template, which is made unless it is there."""
     name = f"sink_template_{_content()}"
     with administrator(server_database_url) as connection:
         connection.execute(text("SELECT pg_advisory_lock(hashtextextended(:key, 0))"), {"key": MAKING})
