@@ -66,7 +66,7 @@ def _prove(crew: Workers, seeds: range, progress: Progress) -> Tally:
         tally.add(seed, verdict)
         rate = f"{tally.trials / (time.monotonic() - begun):.1f}/s"
         progress.update(bar, advance=1, rate=rate)
-        if progress.disable and tally.trials % 1000 == 0:
+        if progress.disable and tally.trials % 250 == 0:
             progress.console.print(f"{tally.trials} of {len(seeds)} schedules, {rate}: {dict(tally.outcomes)}")
         if tally.failure is not None:
             break

@@ -117,6 +117,18 @@ def parts_of(mutant: str | None) -> Parts:
 
 def _work(server: str, template: str, tasks: Any, verdicts: Any) -> None:
     with temporary_store(server, template) as store:
-        while (task := tasks.get()) is not None:
+        while (task := _task(tasks)) is not None:
             mutant, seed = task
             verdicts.put((seed, run(draw(seed), store, parts_of(mutant))))
+
+
+def _task(tasks: Any) -> tuple[str | None, int] | None:
+    """Wait for a task; None where there are no more, or nobody is left who could give one."""
+    parent = multiprocessing.parent_process()
+    while parent is None or parent.is_alive():
+        try:
+            task: tuple[str | None, int] | None = tasks.get(timeout=2)
+        except queue.Empty:
+            continue
+        return task
+    return None
