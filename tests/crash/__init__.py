@@ -1,0 +1,1 @@
+"""Processes that are struck at a named step of their work."""
