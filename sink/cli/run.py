@@ -111,6 +111,8 @@ def member_of(
         connect=lambda: open_connection(url, application_name=f"sink {dataset.name} {owner}"),
         limits=Limits(
             lock_timeout=settings.lock_timeout,
+            claim_patience=settings.claim_patience,
+            idle_timeout=settings.idle_timeout,
             statement_timeout=settings.statement_timeout,
             future_tolerance=timedelta(seconds=settings.future_tolerance),
         ),

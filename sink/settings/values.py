@@ -180,6 +180,17 @@ class Settings(BaseSettings):
     breaker: Breaker = Field(default_factory=Breaker)
     statement_timeout: Seconds = Field(default=60.0, description="Longest database statement, in seconds.")
     lock_timeout: Seconds = Field(default=15.0, description="Longest wait for a database lock, in seconds.")
+    idle_timeout: Seconds = Field(
+        default=30.0,
+        description="How long the database waits inside a transaction for a sink that stands still before it ends "
+        "that transaction, in seconds.",
+    )
+    claim_patience: Seconds = Field(
+        default=10.0,
+        description="How long a claim of a partition waits for the flush of its owner before so far, which may stand "
+        "still in the middle of a COPY, before it ends that owner's database session, in seconds; below "
+        "`SINK_LOCK_TIMEOUT`.",
+    )
     shutdown_timeout: Seconds = Field(
         default=25.0,
         description="Time to finish after SIGTERM, in seconds; below the time after which the container is killed.",
@@ -209,6 +220,15 @@ class Settings(BaseSettings):
         if layers.problems:
             raise ConfigError("; ".join(layers.problems))
         return init_settings, LayeredSource(settings_cls, layers)
+
+    @model_validator(mode="after")
+    def _claims_act_in_time(self) -> Self:
+        if self.claim_patience >= self.lock_timeout:
+            raise ValueError(
+                f"SINK_CLAIM_PATIENCE ({self.claim_patience:g} s) must be below SINK_LOCK_TIMEOUT"
+                f" ({self.lock_timeout:g} s): a claim that gives up first never ends what keeps it waiting"
+            )
+        return self
 
     @field_validator("database_url")
     @classmethod

@@ -232,6 +232,11 @@ def test_the_registry_user_needs_a_password_and_a_key_its_certificate(tmp_path: 
     assert "needs SINK_REGISTRY__CERT_LOCATION" in problems({"SINK_REGISTRY__KEY_LOCATION": key}, tmp_path)[0]
 
 
+def test_a_claim_acts_before_it_gives_up(tmp_path: Path) -> None:
+    (problem,) = problems({"SINK_CLAIM_PATIENCE": "15"}, tmp_path)
+    assert "SINK_CLAIM_PATIENCE (15 s) must be below SINK_LOCK_TIMEOUT (15 s)" in problem
+
+
 @pytest.mark.parametrize("url", ["ftp://registry", "http://", "registry:8081"])
 def test_a_registry_url_names_a_web_address(url: str, tmp_path: Path) -> None:
     assert "must begin with http:// or https://" in problems({"SINK_REGISTRY__URL": url}, tmp_path)[0]
