@@ -1,6 +1,6 @@
 # Everything a developer runs. `make check` before a commit, `make test` before a push.
 .DEFAULT_GOAL := help
-.PHONY: help demo prove check test fuzz fmt docs lock clean
+.PHONY: help demo prove check test fuzz chaos fmt docs lock clean
 
 BIN := .venv/bin
 
@@ -36,6 +36,11 @@ SEED ?= 1
 
 prove: .venv/.complete ## Play random schedules of faults on the real code, then on mutants of it: SCHEDULES=10000 SEED=1.
 	$(BIN)/python -m tests.model --schedules $(SCHEDULES) --seed $(SEED)
+
+ROUNDS ?= 20
+
+chaos: .venv/.complete ## Rounds of faults on servers of its own, under load, each with a full comparison: ROUNDS=20 SEED=1.
+	$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
 fmt: .venv/.complete ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .
