@@ -19,6 +19,8 @@ revision: str = "${up_revision}"
 down_revision: str | None = ${'"%s"' % down_revision if isinstance(down_revision, str) else down_revision}
 branch_labels: str | None = None
 depends_on: str | None = None
+oldest_code: str = ${"down_revision" if isinstance(down_revision, str) else "revision"}
+"""Code of this revision and later runs on the schema as it is from here on; ``revision`` where a release contracts."""
 
 
 def upgrade() -> None:

@@ -34,6 +34,8 @@ class Partition:
     """What Kafka gives next; everything before it is collected or durable."""
     durable: int = -1
     """Everything before it is in the database."""
+    topic_id: str | None = None
+    """Which topic it was when it was claimed; another one under the same name has other messages."""
     fenced_by: Counter[str] = field(default_factory=Counter)
     reason: str = ""
     """Why it is halted."""

@@ -67,14 +67,19 @@ class Claims:
 
     def _claimed(self, asked: Mapping[int, Partition], starts: Mapping[int, Start], claims: Sequence[Claim]) -> None:
         self._lane.succeeded()
+        answers = True
         for claim in claims:
             partition = asked[claim.partition]
             if self._assignment.get(claim.partition) is not partition:
                 continue  # revoked meanwhile, perhaps given back since: that one claims for itself
             self._tell(claim, starts[claim.partition])
+            if not answers:  # asking for each of many partitions in vain would keep us from polling for minutes
+                partition.again(self._clock() + 1)
+                continue
             try:
                 self._begin(partition, claim, starts[claim.partition])
             except TransientError as error:
+                answers = False
                 partition.again(self._clock() + 1)
                 log.warning(
                     "claimed, but not readable yet", dataset=self._dataset, partition=claim.partition, error=str(error)
@@ -108,6 +113,7 @@ class Claims:
             self._kafka.pause([number])
         partition.claim, partition.state = claim, State.READING
         partition.next_offset = partition.durable = claim.start
+        partition.topic_id = start.topic_id
         if start.committed is not None and not start.marked:
             # left standing, a commit without our mark would rewind again at every restart before our next commit
             self._kafka.commit_offsets({number: claim.start}, {})

@@ -29,6 +29,10 @@ class TransientError(SinkError):
     exit_code: ClassVar[int] = 3
 
 
+class RefusedError(TransientError):
+    """A service answers, but does not let us in; at a start somebody has to mend that, later it may be a failover."""
+
+
 class OversizeError(TransientError):
     """The database refused the amount of work in one statement; half as much may pass."""
 

@@ -17,7 +17,11 @@ import structlog
 from sink import ledger
 from sink.batch import Batch
 from sink.datasets import Dataset
+from sink.db.connect import cut_after
+from sink.db.errors import translate
+from sink.db.models import table_of
 from sink.db.sqlstates import Fault, fault_of
+from sink.db.target import Revisions, refuse_revision, refuse_table
 from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
 from sink.ledger import Claim, Entry, Kind, Locked, Source, Start
 from sink.prepared import Prepared, prepare
@@ -28,8 +32,18 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What bounds a transaction, in seconds, and how far ahead of the database's clock a time may lie."""
+    """What bounds a transaction, in seconds, and how far ahead of the database's clock a time may lie.
 
+    ``statement_timeout``, ``lock_timeout`` and ``idle_timeout`` are the server's, for each statement and wait in it.
+    ``deadline`` is for the whole transaction, COMMIT included: the server's (PostgreSQL 17 and newer), and a little
+    later ours, which cuts the connection of a server that is silent. Meanwhile the thread that owns the consumer polls
+    on, so that none of them decides on membership; a third of max.poll.interval.ms keeps one flush from being the
+    reason that a revoked partition waits long.
+    """
+
+    deadline: float = 100
+    grace: float = 5
+    """How much later than the server's deadline ours is."""
     lock_timeout: float = 15
     claim_patience: float = 10
     """How long a claim waits for the flush of the partition's present owner before it ends that owner's backend."""
@@ -83,6 +97,8 @@ class Flusher:
         self._connection: psycopg.Connection | None = None
         self._database_clock: tuple[datetime, float] | None = None
         """The database's time, and the monotonic clock's when it was read."""
+        self._table: int | None = None
+        """The table's object id: another one under the same name has lost the rows that the positions vouch for."""
 
     def prepare(self, batch: Batch) -> Prepared | None:
         """Work out what a flush of this batch will write, if nothing of it is durable yet; on any thread.
@@ -115,9 +131,10 @@ class Flusher:
         done = Flushed()
         with self._transaction() as cursor:
             now, locked = ledger.lock(cursor, self._source, list(batch.spans))
-            self._database_clock = (now, time.monotonic())
             starts = self._judge(batch, claims, locked, done)
-            if starts:
+            if now is not None:
+                self._database_clock = (now, time.monotonic())
+            if starts and now is not None:
                 self._write(cursor, batch, claims, starts, prepared, now, done)
                 ledger.record(
                     cursor,
@@ -152,7 +169,7 @@ class Flusher:
     def _end_blockers(self, backend: int) -> None:
         """End the backends of our own role that keep this one waiting."""
         try:
-            with self._connect() as second:
+            with self._connect() as second, cut_after(second, self._limits.claim_patience):
                 # two statements: in one, the planner may call pg_terminate_backend before it has joined
                 blockers = second.execute(
                     "SELECT b.pid FROM unnest(pg_blocking_pids(%s)) AS b(pid)"
@@ -166,10 +183,23 @@ class Flusher:
         except (psycopg.Error, SinkError) as error:
             log.warning("a claim waits, and what blocks it cannot be ended", error=str(error))
 
+    def inspect(self, revisions: Revisions) -> None:
+        """Refuse a database that this version of the code must not write into."""
+        with self._transaction() as cursor:
+            refuse_revision(cursor, revisions)
+            refuse_table(cursor, table_of(self._dataset.model))
+
     def recognise(self, cluster_id: str, group_id: str) -> None:
-        """Refuse to go on where the positions belong to another Kafka cluster."""
+        """Refuse to go on where the positions belong to another Kafka cluster; warn of others who write here."""
         with self._transaction() as cursor:
             ledger.recognise(cursor, self._source.sink_id, cluster_id, group_id)
+            others = ledger.others(cursor, self._source.sink_id, self._dataset.name)
+        if others:
+            log.warning(
+                "other sinks have written into this table; rows converge as long as all read the same messages",
+                dataset=self._dataset.name,
+                sinks=others,
+            )
 
     def positions(self) -> dict[int, Locked]:
         """Read where every partition stands, without locking."""
@@ -260,9 +290,9 @@ class Flusher:
         """Run one transaction; after it, it is durable, or an error says that it may not be."""
         try:
             connection = self._open()
-            with connection.cursor() as cursor:
+            with cut_after(connection, self._limits.deadline + self._limits.grace), connection.cursor() as cursor:
                 cursor.execute("BEGIN")
-                cursor.execute(_LOCAL_SETTINGS, self._local_settings())
+                self._settle(cursor)
                 yield cursor
                 if connection.info.transaction_status is not psycopg.pq.TransactionStatus.INTRANS:
                     raise TransientError("the transaction broke before its COMMIT")
@@ -286,50 +316,61 @@ class Flusher:
         # ends the transaction on the server.
         self.close()
 
-    def _local_settings(self) -> dict[str, str]:
+    def _settle(self, cursor: psycopg.Cursor) -> None:
+        """Bound the transaction, and see in the same round trip that the table is still the one we began with."""
         limits = self._limits
-        return {
-            "lock": f"{int(limits.lock_timeout * 1000)}ms",
-            "statement": f"{int(limits.statement_timeout * 1000)}ms",
-            "idle": f"{int(limits.idle_timeout * 1000)}ms",
-        }
+        row = cursor.execute(
+            _LOCAL_SETTINGS,
+            {
+                "deadline": _milliseconds(limits.deadline),
+                "lock": _milliseconds(limits.lock_timeout),
+                "statement": _milliseconds(limits.statement_timeout),
+                "idle": _milliseconds(limits.idle_timeout),
+                "table": self._dataset.name,
+            },
+        ).fetchone()
+        table = row[0] if row else None
+        if self._table is None:
+            self._table = table
+        elif table != self._table:
+            raise DefinitionError(
+                f"table {self._dataset.name} was dropped while the sink ran: its rows are gone, the positions are not."
+                " Make it again (sink migrate, or from a backup), reset the group's offsets in Kafka to where it ends"
+                " (kafka-consumer-groups --reset-offsets), then start the sink again"
+            )
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{int(seconds * 1000)}ms"
 
 
 # Local to the transaction, so that a pooler may stand between. synchronous_commit is raised to at least 'on' and never
 # lowered from 'remote_apply'; without the path, a login called sink would look for tables in the schema of its name.
 _LOCAL_SETTINGS = """
-SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+SELECT to_regclass('public.' || quote_ident(%(table)s))::oid,
+       set_config('synchronous_commit', CASE current_setting('synchronous_commit')
            WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true),
        set_config('search_path', 'public', true),
        set_config('TimeZone', 'UTC', true),
+       CASE WHEN current_setting('server_version_num')::int >= 170000
+           THEN set_config('transaction_timeout', %(deadline)s, true) END,
        set_config('lock_timeout', %(lock)s, true),
        set_config('statement_timeout', %(statement)s, true),
        set_config('idle_in_transaction_session_timeout', %(idle)s, true)
 """
 
 
+_KINDS: Mapping[Fault, type[SinkError]] = {
+    Fault.TRANSIENT: TransientError,
+    Fault.OVERSIZE: OversizeError,
+    Fault.DEFINITION: DefinitionError,
+}
+
+
 def _translated(error: psycopg.Error) -> SinkError:
-    # without a server's answer (refused, timed out, cut off) libpq's own words are all there is; they hold no password
-    told = f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})" if error.sqlstate else str(error).strip()
-    fault = fault_of(error, written=frozenset())
-    if fault is Fault.TRANSIENT:
-        return TransientError(f"the database cannot take the batch now: {told}")
-    if fault is Fault.OVERSIZE:
-        return OversizeError(f"the database refused the size of the batch: {told}")
-    if fault is Fault.DEFINITION:
-        return DefinitionError(f"the database is not as the sink needs it: {told}. {_cure(error)}")
-    return UnlistedError(f"the database answered with an error that has no rule: {told}")
-
-
-def _cure(error: psycopg.Error) -> str:
-    match error.sqlstate:
-        case "42P01" | "42703" | "3F000":
-            return "Run 'sink migrate' (or 'alembic upgrade head') on this database"
-        case "42501":
-            return "Grant the writer its rights: run deploy/roles.sql on this database"
-        case "28P01" | "28000":
-            return "Correct user and password in DATABASE_URL"
-        case "3D000":
-            return "Create the database, then run 'sink migrate'"
-        case _:
-            return "Compare the table with docs/schema.md, then start the sink again"
+    """Say with the words that serve every command what the error means for a flush: wait, halve or halt."""
+    sentence = str(translate(error))
+    kind = _KINDS.get(fault_of(error, written=frozenset()))
+    if kind is None:
+        return UnlistedError(f"the database answered with an error that has no rule: {sentence}")
+    return kind(sentence)

@@ -99,16 +99,33 @@ def recognise(cursor: psycopg.Cursor, sink_id: str, cluster_id: str, group_id: s
         )
 
 
-def lock(cursor: psycopg.Cursor, source: Source, partitions: Sequence[int]) -> tuple[datetime, dict[int, Locked]]:
-    """Lock the position rows in order of partition; give the database's time and what stands in them."""
+def others(cursor: psycopg.Cursor, sink_id: str, dataset: str) -> list[str]:
+    """Name the other sinks (not replays of ours) that have positions for this dataset."""
+    found = cursor.execute(
+        "SELECT DISTINCT sink_id FROM sink.positions"
+        " WHERE sink_id <> %(own)s AND NOT starts_with(sink_id, %(own)s || '/')"
+        " AND right(sink_id, %(length)s) = %(end)s",
+        {"own": sink_id, "end": f".{dataset}", "length": len(dataset) + 1},
+    ).fetchall()
+    return sorted(row[0] for row in found)
+
+
+def lock(
+    cursor: psycopg.Cursor, source: Source, partitions: Sequence[int]
+) -> tuple[datetime | None, dict[int, Locked]]:
+    """Lock the position rows in order of partition; give what stands in them, and the database's time if there are any.
+
+    Never this host's time, which may be wrong by an hour or jump.
+    """
     cursor.execute(
         "SELECT partition, next_offset, claim_token, owner, clock_timestamp() FROM sink.positions"
         " WHERE sink_id = %s AND topic = %s AND partition = ANY(%s) ORDER BY topic, partition FOR UPDATE",
         (source.sink_id, source.topic, sorted(partitions)),
     )
     rows = cursor.fetchall()
-    now = rows[0][4] if rows else datetime.now(UTC)
-    return now, {row[0]: Locked(next_offset=row[1], token=row[2], owner=row[3]) for row in rows}
+    return rows[0][4] if rows else None, {
+        row[0]: Locked(next_offset=row[1], token=row[2], owner=row[3]) for row in rows
+    }
 
 
 def positions(cursor: psycopg.Cursor, source: Source) -> dict[int, Locked]:

@@ -19,7 +19,7 @@ from sink.claims import Claims
 from sink.collector import Collector, Load
 from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
 from sink.flush import Flushed, Flusher, UnlistedError
-from sink.kafka.log import Log, LogFault, Polled
+from sink.kafka.log import Identity, Log, LogFault, Polled
 from sink.lane import UNLISTED_TRIES, Lane
 from sink.ledger import Claim, Locked
 from sink.pressure import Pressure
@@ -45,6 +45,10 @@ class Options:
     session_timeout: float = 45
     positions_every: float = 5
     revoke_deadline: float = 10
+    patience: float = 10
+    """How long a full batch waits for the flush before it without a poll."""
+    identity_every: float = 30
+    """How often Kafka is asked whether the topic is still the one we began with."""
 
 
 @dataclass(slots=True)
@@ -95,6 +99,7 @@ class Pipeline:
         self._queue: deque[Load] = deque()
         self._in_flight: Load | None = None
         self._positions_at = 0.0
+        self._identity_at = clock() + options.identity_every
         self._lane = Lane(dataset=dataset, writer=writer, clock=clock, dice=dice)
         self._pressure = Pressure(
             kafka=kafka,
@@ -105,6 +110,7 @@ class Pipeline:
             clock=clock,
             max_rows=options.max_rows,
             max_bytes=options.max_bytes,
+            patience=options.patience,
         )
         self._claims = Claims(
             dataset=dataset,
@@ -188,8 +194,8 @@ class Pipeline:
 
     def assigned(self, partitions: Sequence[int]) -> None:
         """Note new partitions; they stay paused until their claim has said where to start."""
-        log.info("partitions assigned", dataset=self.dataset, partitions=sorted(partitions))
         self.assignment.add(partitions, self._clock())
+        log.info("partitions assigned", dataset=self.dataset, partitions=sorted(partitions))
 
     def revoked(self, partitions: Sequence[int]) -> None:
         """Try once, within a deadline, to flush what is collected of these partitions, then let go of them."""
@@ -221,6 +227,8 @@ class Pipeline:
             return
         if waiting := self.assignment.to_claim(now):
             self._claims.start(waiting)
+        elif now >= self._identity_at:
+            self._lane.run(self._kafka.identity, self._compare_identity, self._not_told)
         elif self._queue:
             self._start_flush(self._queue.popleft())
         elif self._due():
@@ -355,6 +363,23 @@ class Pipeline:
             elif row.next_offset != partition.durable:
                 log.warning("position moved by somebody else; claimed again", dataset=self.dataset, partition=number)
                 self._claim_again([number], 0.0)
+
+    def _compare_identity(self, found: Identity) -> None:
+        """Claim again what belongs to a topic that was deleted and made anew meanwhile; the claim then refuses it.
+
+        Offsets go on in the new topic as if nothing had happened, so that Kafka's client reads on behind the first
+        messages of it, without a word.
+        """
+        self._identity_at = self._clock() + self._options.identity_every
+        other = [n for n in self.assignment.in_state(State.READING) if self.assignment[n].topic_id != found.topic_id]
+        if other:
+            self._claim_again(other, 0.0)
+
+    def _not_told(self, error: SinkError) -> None:
+        """Ask again another time where Kafka is away: what is collected can be written meanwhile."""
+        self._identity_at = self._clock() + self._options.identity_every
+        if not isinstance(error, TransientError):
+            self._lane.halt(error)
 
     # ---- reading
 

@@ -25,12 +25,12 @@ from sink.kafka.log import Log
 from sink.lane import Lane
 from sink.prepared import Prepared
 
-PATIENCE = 10.0
-"""Seconds that a full batch waits for the flush before it without pausing: a pause throws away what was fetched."""
-
 
 class Pressure:
-    """Bounds what is held: one batch on its way to the database, and one full one behind it."""
+    """Bounds what is held: one batch on its way to the database, and one full one behind it.
+
+    ``patience`` are the seconds that go without a poll before a pause, which throws away what was fetched.
+    """
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Pressure:
         clock: Callable[[], float],
         max_rows: int,
         max_bytes: int,
+        patience: float,
     ) -> None:
         self.paused = False
         """Whether the partitions that are read deliver nothing now."""
@@ -54,6 +55,7 @@ class Pressure:
         self._clock = clock
         self._max_rows = max_rows
         self._max_bytes = max_bytes
+        self._patience = patience
         self._clogged_since: float | None = None
 
     @property
@@ -75,7 +77,7 @@ class Pressure:
             return False
         now = self._clock()
         self._clogged_since = now if self._clogged_since is None else self._clogged_since
-        if self.paused or not self._lane.busy or now - self._clogged_since > PATIENCE:
+        if self.paused or not self._lane.busy or now - self._clogged_since > self._patience:
             if not self.paused:
                 self.paused = True
                 self._kafka.pause(self._assignment.in_state(State.READING))

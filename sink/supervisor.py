@@ -11,7 +11,8 @@ from typing import Protocol
 import structlog
 
 from sink.assignment import State
-from sink.errors import DefinitionError, SinkError, TransientError
+from sink.db.target import Revisions
+from sink.errors import ConfigError, DefinitionError, RefusedError, SinkError, TransientError
 from sink.flush import Flusher
 from sink.kafka.consumer import TopicConsumer
 from sink.pipeline import Pipeline
@@ -21,6 +22,8 @@ log = structlog.get_logger(__name__)
 REPORT_EVERY = 60.0
 CLOSE_DEADLINE = 5.0
 STARTUP_RETRY = 2.0
+REFUSALS = 3
+"""Refused logins in a row after which a start is given up."""
 
 
 class Progress(Protocol):
@@ -42,6 +45,8 @@ class Member:
     hopeless: Callable[[], SinkError | None]
     """Says, while no service answers, whether waiting cannot help: a certificate or password that is refused."""
     shutdown_timeout: float
+    revisions: Revisions
+    """The migrations that this version knows; the database must be at one that fits."""
 
 
 class Runner:
@@ -72,17 +77,26 @@ class Runner:
             self._end()
 
     def _start(self) -> None:
-        """Reach Kafka and the database, check that they belong together, join the group."""
+        """Reach Kafka and the database, check that they belong together, join the group.
+
+        A service that is away is waited for. One that refuses us a few times in a row needs a person: at a start that
+        is a wrong setting, while later it may be a failover, and is waited for too.
+        """
         member = self.member
+        refused = 0
         while not self._stop.is_set():
             try:
                 partitions = member.consumer.partitions()
+                member.flusher.inspect(member.revisions)
                 member.flusher.recognise(member.consumer.identity().cluster_id, member.group)
                 if self._progress is not None:
                     self._find_ends(partitions)
             except TransientError as error:
                 if (cause := member.hopeless()) is not None:
                     raise cause from error
+                refused = refused + 1 if isinstance(error, RefusedError) else 0
+                if refused == REFUSALS:
+                    raise ConfigError(str(error)) from error
                 log.warning("waiting to start; nothing is lost", dataset=member.dataset, error=str(error))
                 self._stop.wait(STARTUP_RETRY)
             else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
+from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -31,29 +33,43 @@ class Writer(Protocol):
 
 
 class _ThreadTask(Task[T_co]):
-    def __init__(self, future: Future[T_co]) -> None:
-        self._future = future
+    def __init__(self, call: Callable[[], T_co]) -> None:
+        self.call = call
+        self.future: Future[T_co] = Future()
+
+    def run(self) -> None:
+        try:
+            self.future.set_result(self.call())
+        except BaseException as error:  # noqa: BLE001 (whoever asks for the result gets it)
+            self.future.set_exception(error)
 
     def done(self) -> bool:
-        return self._future.done()
+        return self.future.done()
 
     def wait(self, seconds: float) -> bool:
-        return not wait([self._future], timeout=seconds).not_done
+        return not wait([self.future], timeout=seconds).not_done
 
     def result(self) -> T_co:
-        return self._future.result(timeout=0)
+        return self.future.result(timeout=0)
 
 
 class ThreadWriter:
-    """One writer thread; libpq releases the interpreter while it waits for the database."""
+    """One writer thread; libpq releases the interpreter while it waits for the database.
+
+    A daemon, unlike the threads of the standard library's executors, for which Python waits at its end: a call that
+    hangs must not keep the process.
+    """
 
     def __init__(self, name: str) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"write {name}")
+        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        threading.Thread(target=self._work, name=f"write {name}", daemon=True).start()
 
     def submit(self, call: Callable[[], T]) -> Task[T]:
         """Queue a call."""
-        return _ThreadTask(self._executor.submit(call))
+        task = _ThreadTask(call)
+        self._calls.put(task.run)
+        return task
 
-    def close(self) -> None:
-        """Take no more calls; one that runs goes on."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+    def _work(self) -> None:
+        while True:
+            self._calls.get()()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sink.batch import Decoded, Messages
-from sink.errors import TransientError
+from sink.errors import DefinitionError, TransientError
 from sink.kafka.log import Committed, Identity, Listener, LogFault, Polled
 from tests.build import Told, decoded, messages
 
@@ -27,6 +27,8 @@ class FakeLog:
     silent: bool = False
     """Kafka answers no questions."""
     topic_id: str = "topic-1"
+    deleted: bool = False
+    """There is no such topic any more; consumers are told nothing of it."""
     _events: list[tuple[str, list[int]]] = field(default_factory=list)
     _positions: dict[int, int] = field(default_factory=dict)
     _paused: set[int] = field(default_factory=set)
@@ -104,6 +106,8 @@ class FakeLog:
 
     def identity(self) -> Identity:
         """Say which cluster and topic this is."""
+        if self.deleted:
+            raise DefinitionError("the topic does not exist; create it with: sink topics apply")
         return Identity(cluster_id="cluster-1", topic_id=self.topic_id)
 
     def commit_offsets(self, offsets: Mapping[int, int], epochs: Mapping[int, int]) -> None:

@@ -31,6 +31,7 @@ from sink.cli import connections
 from sink.collector import Collector
 from sink.datasets import DATASETS, Dataset
 from sink.db.connect import open_connection
+from sink.db.target import revisions_in
 from sink.db.tls import hopeless as database_hopeless
 from sink.errors import SinkError
 from sink.flush import Flusher, Limits
@@ -38,6 +39,7 @@ from sink.kafka.consumer import TopicConsumer
 from sink.kafka.reach import hopeless as kafka_hopeless
 from sink.ledger import Source
 from sink.pipeline import Options, Pipeline
+from sink.resources import resource_folder
 from sink.settings import Settings, load
 from sink.tasks import ThreadWriter
 
@@ -101,6 +103,8 @@ def member_of(
     """Wire all parts of one dataset's membership."""
     topic, group = f"{settings.topic_prefix}{dataset.name}", f"{settings.group_prefix}.{dataset.name}"
     owner = f"{socket.gethostname()}/{os.getpid()}"
+    budget = settings.flush_budget
+    lock_timeout = min(settings.lock_timeout, budget)
     url = connections.database_url(settings)
     kafka = connections.kafka_options(settings, servers=None)
     consumer = TopicConsumer(options=kafka, topic=topic, group=group)
@@ -110,10 +114,12 @@ def member_of(
         owner=owner,
         connect=lambda: open_connection(url, application_name=f"sink {dataset.name} {owner}"),
         limits=Limits(
-            lock_timeout=settings.lock_timeout,
-            claim_patience=settings.claim_patience,
+            deadline=budget,
+            lock_timeout=lock_timeout,
+            # a claim that gives up first would never end what keeps it waiting
+            claim_patience=min(settings.claim_patience, lock_timeout * 2 / 3),
             idle_timeout=settings.idle_timeout,
-            statement_timeout=settings.statement_timeout,
+            statement_timeout=min(settings.statement_timeout, budget),
             future_tolerance=timedelta(seconds=settings.future_tolerance),
         ),
     )
@@ -147,6 +153,8 @@ def member_of(
             max_age=settings.batch.max_age,
             initial_offset=settings.initial_offset,
             skip_lost=settings.on_data_loss == "skip",
+            revoke_deadline=min(10.0, budget),
+            patience=min(10.0, budget),
             session_timeout=float(settings.kafka.get("session.timeout.ms", "45000")) / 1000,
         ),
         clock=time.monotonic,
@@ -160,6 +168,7 @@ def member_of(
         pipeline=pipeline,
         hopeless=lambda: kafka_hopeless(kafka) or database_hopeless(url, os.environ),
         shutdown_timeout=settings.shutdown_timeout,
+        revisions=revisions_in(resource_folder("migrations")),
     )
 
 

@@ -1,11 +1,24 @@
-"""Opens the writer's own connection: to the primary, noticing a dead peer."""
+"""Opens the writer's own connection: to the primary, noticing a dead peer, with an end to every wait."""
 
 from __future__ import annotations
 
-import psycopg
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from sink.db.errors import parse_url
-from sink.errors import TransientError
+import psycopg
+import structlog
+from sqlalchemy import URL
+
+from sink.db.errors import explain_connect, parse_url, shown, translate
+from sink.errors import ConfigError, RefusedError, SinkError, TransientError
+
+log = structlog.get_logger(__name__)
+
+_SECOND_LOOK = 5
+"""Seconds for a connection that only tells a standby from a refusal."""
 
 
 def conninfo(url: str) -> dict[str, object]:
@@ -21,9 +34,11 @@ def conninfo(url: str) -> dict[str, object]:
 def open_connection(url: str, *, application_name: str, connect_timeout: float = 10) -> psycopg.Connection:
     """Open a connection in autocommit mode to a server that takes writes.
 
-    Keepalives and ``tcp_user_timeout`` bound how long a black hole holds us; nothing is prepared, so that a
-    transaction pooler may stand between. Raises psycopg's errors, and TransientError where the server is a standby.
+    Keepalives and ``tcp_user_timeout`` bound how long a dead network holds us, see :func:`cut_after` for a server that
+    is alive and silent; nothing is prepared, so that a transaction pooler may stand between. Raises TransientError
+    where the server is away or a standby, RefusedError where it does not let us in.
     """
+    parsed = parse_url(url)
     defaults: dict[str, object] = {
         "connect_timeout": max(2, int(connect_timeout)),
         "keepalives_idle": 5,
@@ -33,8 +48,69 @@ def open_connection(url: str, *, application_name: str, connect_timeout: float =
         "target_session_attrs": "read-write",
     }
     arguments = defaults | conninfo(url) | {"application_name": application_name}
-    connection = psycopg.connect(**arguments, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]  # conninfo values
-    if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
+    try:
+        connection = psycopg.connect(**arguments, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]  # conninfo values
+    except psycopg.Error as error:
+        raise _refusal(parsed, arguments, error) from error
+    connection.add_notice_handler(_told)
+    try:
+        with cut_after(connection, connect_timeout):
+            row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+    except psycopg.Error as error:
+        connection.close()
+        raise translate(error) from error
+    if row == (True,):
         connection.close()
         raise TransientError("the database server is a standby; waiting for a primary")
     return connection
+
+
+@contextmanager
+def cut_after(connection: psycopg.Connection, seconds: float) -> Iterator[None]:
+    """Cut a connection whose server has not answered when the time is over; the statement then fails as a lost one.
+
+    The server's own time-outs end what a living server does. They do not help where it is stopped, or where a network
+    swallows its answers: the driver would wait for ever.
+    """
+    # a copy: the driver may close its own descriptor, and another connection get its number
+    with socket.socket(fileno=os.dup(connection.fileno())) as copy:
+
+        def cut() -> None:
+            with suppress(OSError):
+                copy.shutdown(socket.SHUT_RDWR)
+            log.warning("the database has not answered in time; the connection is cut", seconds=seconds)
+
+        watch = threading.Timer(seconds, cut)
+        watch.daemon = True
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.cancel()
+            watch.join()
+
+
+def _told(notice: psycopg.errors.Diagnostic) -> None:
+    # Class 01 are warnings. One of them says that a COMMIT which was to wait for a standby did not: what is durable
+    # here may then be missing after a failover, and comes again with the position that is missing as well.
+    if (notice.sqlstate or "").startswith("01"):
+        log.warning("the database warns; its own log says more", sqlstate=notice.sqlstate)
+
+
+def _refusal(url: URL, arguments: dict[str, object], error: psycopg.Error) -> SinkError:
+    explained = explain_connect(url, error)
+    if not isinstance(explained, ConfigError):
+        return explained
+    if isinstance(error, psycopg.OperationalError) and _lets_us_read(arguments):
+        return TransientError(f"{shown(url)} is a standby; waiting for a primary")
+    return RefusedError(str(explained)) if isinstance(error, psycopg.OperationalError) else explained
+
+
+def _lets_us_read(arguments: dict[str, object]) -> bool:
+    """Tell whether the same login works where the session need not be able to write."""
+    given = arguments | {"target_session_attrs": "any", "connect_timeout": _SECOND_LOOK}
+    try:
+        psycopg.connect(**given).close()  # type: ignore[arg-type]  # conninfo values
+    except psycopg.Error:
+        return False
+    return True

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from logging.config import fileConfig
 from typing import Any
 
 from alembic import context
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from psycopg import sql
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -27,6 +29,7 @@ from sink.db.preflight import (
     refuse_missing_privileges,
     refuse_unknown_revisions,
 )
+from sink.db.target import OLDEST_CODE
 from sink.errors import ConfigError, SinkError, TransientError
 from sink.settings import load
 from sink.transport import database_exposed
@@ -93,7 +96,12 @@ def _wait(config: Config) -> float:
 
 def _write_sql() -> None:
     """Write a script for psql (``--sql``); what can only be checked on a live database is left to its reader."""
-    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
+    context.configure(
+        dialect_name="postgresql",
+        target_metadata=Base.metadata,
+        literal_binds=True,
+        on_version_apply=_note_oldest_code,  # type: ignore[arg-type] # it is called by keyword
+    )
     with context.begin_transaction():
         for statement in (*SESSION, EXTENSION):
             context.execute(statement)
@@ -134,7 +142,7 @@ def _warn_of_exposed(url: URL, report: Report) -> None:
 
 def _options(config: Config) -> dict[str, Any]:
     return {
-        "on_version_apply": config.attributes.get("on_version_apply"),
+        "on_version_apply": [_note_oldest_code, *config.attributes.get("on_version_apply", ())],
         "include_schemas": True,
         "include_name": include_name,
         "include_object": include_object,
@@ -142,6 +150,18 @@ def _options(config: Config) -> dict[str, Any]:
         "compare_type": True,
         "compare_server_default": True,
     }
+
+
+def _note_oldest_code(*, ctx: MigrationContext, heads: Collection[str], **_rest: object) -> None:
+    """Write into the database which code still runs on it, for that code has not heard of this revision.
+
+    A revision says so itself (``oldest_code``); one that says nothing takes only code that knows it.
+    """
+    scripts = [context.script.get_revision(head) for head in sorted(heads)]
+    oldest = ", ".join(getattr(script.module, "oldest_code", script.revision) for script in scripts)
+    if scripts:
+        comment = sql.SQL("COMMENT ON TABLE public.alembic_version IS {}").format(sql.Literal(OLDEST_CODE + oldest))
+        ctx.execute(comment.as_string(None))
 
 
 @contextmanager

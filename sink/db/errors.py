@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 
 import psycopg
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
@@ -77,9 +79,11 @@ _STATES: tuple[tuple[str, type[SinkError], str], ...] = (
     ("3D000", ConfigError, "{said}; make the database with: createdb"),
     ("55P03", TransientError, "a lock was not to be had in time: another session uses the table" + _RETRY),
     ("57014", TransientError, "the statement took longer than allowed: {said}" + _RETRY),
+    ("25P04", TransientError, "the transaction took longer than allowed: {said}" + _RETRY),
     ("25006", TransientError, "the server takes no writes (a standby, or failing over): {said}" + _RETRY),
     ("08", TransientError, "the connection to the database failed: {said}" + _RETRY),
     ("40", TransientError, "another transaction got in the way: {said}" + _RETRY),
+    ("53400", TransientError, "the server's limit for one statement is reached: {said}" + _RETRY),
     ("53", TransientError, "the server is short of resources: {said}" + _RETRY),
     ("57P", TransientError, "the server is stopping or starting: {said}" + _RETRY),
     ("25P03", TransientError, "the server ended an idle transaction: {said}" + _RETRY),
@@ -88,17 +92,23 @@ _STATES: tuple[tuple[str, type[SinkError], str], ...] = (
 )
 
 
-def explain_connect(url: URL, error: DBAPIError) -> SinkError:
-    """Find out why no connection to ``url`` came about.
+def explain_connect(url: URL, error: DBAPIError | psycopg.Error) -> SinkError:
+    """Find out why no connection to ``url`` came about; ConfigError where only a person can mend it.
 
     The driver gives no SQLSTATE for a failed login, so this looks step by step: does the name resolve, does the port
-    answer, does the same login reach the maintenance database.
+    answer, does the server take connections, does the same login reach the maintenance database.
     """
     if sqlstate_of(error) is not None:  # it came about, and its first statement failed
         return translate(error)
-    unreachable = _unreachable(url)
-    if unreachable is not None:
-        return unreachable
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.ProgrammingError):  # an option that the driver does not know
+        return translate(error)
+    away = _unreachable(url)
+    if away is None and isinstance(cause, psycopg.errors.ConnectionTimeout):
+        away = TransientError(f"the database server of {shown(url)} does not answer" + _RETRY)
+    away = away or _not_taking_connections(url)
+    if away is not None:
+        return away
     if url.database != "postgres" and _exists(url) is False:
         port = f" -p {url.port}" if url.port else ""
         host = f" -h {url.host}" if url.host else ""
@@ -106,7 +116,7 @@ def explain_connect(url: URL, error: DBAPIError) -> SinkError:
         return ConfigError(
             f"there is no database {shown(url)}; make it with: createdb{host}{port}{user} {url.database}"
         )
-    said = str(error.orig).strip().rpartition("\n")[2].rpartition("failed: ")[2]
+    said = str(cause).strip().rpartition("\n")[2].rpartition("failed: ")[2]
     return ConfigError(
         f"the server refused {url.username or 'the default user'} at {shown(url)} ({said}); check user, password and"
         " options of DATABASE_URL, and that pg_hba.conf lets this host in"
@@ -128,14 +138,22 @@ def _unreachable(url: URL) -> SinkError | None:
     return None
 
 
+def _not_taking_connections(url: URL) -> SinkError | None:
+    """Tell a server that starts or stops from one that refuses us; libpq knows, but says it only when asked."""
+    if pq.PGconn.ping(make_conninfo(_plain(url), connect_timeout=PROBE_TIMEOUT).encode()) == pq.Ping.OK:
+        return None
+    return TransientError(f"the database server of {shown(url)} is starting or stopping" + _RETRY)
+
+
 def _exists(url: URL) -> bool | None:
     """Tell whether the database exists; None where the login is refused as well."""
-    maintenance = url.set(drivername="postgresql", database="postgres")
     try:
-        with psycopg.connect(
-            maintenance.render_as_string(hide_password=False), connect_timeout=PROBE_TIMEOUT
-        ) as connection:
+        with psycopg.connect(_plain(url.set(database="postgres")), connect_timeout=PROBE_TIMEOUT) as connection:
             row = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [url.database]).fetchone()
             return row is not None
     except psycopg.Error:
         return None
+
+
+def _plain(url: URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)

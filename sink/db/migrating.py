@@ -30,7 +30,7 @@ def upgrade(url: str, folder: Path, report: Report, *, revision: str = "head", w
     TransientError or DefinitionError with the next step.
     """
     config = _config(folder, url)
-    config.attributes.update(wait=wait, report=report, on_version_apply=_announce(report))
+    config.attributes.update(wait=wait, report=report, on_version_apply=[_announce(report)])
     command.upgrade(config, _known(config, revision))
 
 

@@ -31,6 +31,7 @@ _EXACT = {
     "54000": Fault.DATA,  # value too large for an index entry
     "53400": Fault.OVERSIZE,  # TimescaleDB's limit of tuples decompressed in one statement
     "57014": Fault.OVERSIZE,  # our own statement_timeout
+    "25P04": Fault.OVERSIZE,  # our own transaction_timeout
     "55P03": Fault.TRANSIENT,
     "25006": Fault.TRANSIENT,  # a standby: the primary moved
     "25P03": Fault.TRANSIENT,  # idle_in_transaction_session_timeout

@@ -158,11 +158,13 @@ class Topics:
             doing=doing,
         )
         try:
-            futures[topic.name].result()
+            futures[topic.name].result(3 * self._timeout)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 return False
             raise translated(error.args[0], doing=doing) from error
+        except TimeoutError as error:
+            raise TransientError(f"{doing} took too long") from error
         return True
 
 

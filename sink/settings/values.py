@@ -26,6 +26,9 @@ from sink.settings.catalogue import entries
 from sink.settings.kafka import KafkaOptions
 from sink.settings.sources import LayeredSource, read_layers
 
+MAX_POLL_INTERVAL_MS = 300_000
+"""librdkafka's default."""
+
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -68,7 +71,7 @@ class Registry(Group):
     )
     cert_location: FilePath | None = Field(default=None, description="PEM file of the client certificate.")
     key_location: FilePath | None = Field(default=None, description="PEM file of the client certificate's key.")
-    timeout: Seconds = Field(default=10.0, description="Longest wait for one answer, in seconds.")
+    timeout: Seconds = Field(default=5.0, description="Longest wait for one answer, in seconds.")
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -178,8 +181,14 @@ class Settings(BaseSettings):
         description="How far ahead of now a time may lie before its message goes to quarantine, in seconds.",
     )
     breaker: Breaker = Field(default_factory=Breaker)
-    statement_timeout: Seconds = Field(default=60.0, description="Longest database statement, in seconds.")
-    lock_timeout: Seconds = Field(default=15.0, description="Longest wait for a database lock, in seconds.")
+    statement_timeout: Seconds = Field(
+        default=60.0,
+        description="Longest database statement, in seconds; at most a third of max.poll.interval.ms, which is what a "
+        "whole flush may take.",
+    )
+    lock_timeout: Seconds = Field(
+        default=15.0, description="Longest wait for a database lock, in seconds; bounded likewise."
+    )
     idle_timeout: Seconds = Field(
         default=30.0,
         description="How long the database waits inside a transaction for a sink that stands still before it ends "
@@ -236,6 +245,26 @@ class Settings(BaseSettings):
         if not value.get_secret_value().startswith(("postgresql+psycopg://", "postgresql://", "postgres://")):
             raise ValueError("must begin with postgresql+psycopg://, as in postgresql+psycopg://user:pass@host:5432/db")
         return value
+
+    @model_validator(mode="after")
+    def _flush_fits_into_the_poll_interval(self) -> Self:
+        # what was not given is cut to fit instead
+        given = self.model_fields_set & {"statement_timeout", "lock_timeout"}
+        too_long = sorted(f"SINK_{name.upper()}" for name in given if getattr(self, name) > self.flush_budget)
+        if too_long:
+            raise ValueError(
+                f"{' and '.join(too_long)} must be at most {self.flush_budget:g} seconds, a third of"
+                " SINK_KAFKA__MAX_POLL_INTERVAL_MS: lower what is too long, or raise that"
+            )
+        return self
+
+    @property
+    def flush_budget(self) -> float:
+        """Longest transaction in seconds: a third of max.poll.interval.ms, so that a retry still fits into it."""
+        given = self.kafka.get("max.poll.interval.ms", "")
+        # what is no number at all librdkafka refuses by name, when it is given its options
+        milliseconds = int(given) if given.isdecimal() else MAX_POLL_INTERVAL_MS
+        return milliseconds / 3000
 
     def clock_of(self, dataset: str) -> Clock:
         """Whose time orders the versions of this dataset's rows."""

@@ -18,6 +18,8 @@ from sink.stack.server import Server
 # One node: every replication factor is 1. Groups settle at once and notice a dead member within seconds, so that
 # tests of rebalances are quick; so does the controller, which admits a killed broker again only when the session of
 # its former life has ended. Topics are made by those who need them, never by a typing error.
+_LONGEST_FORMAT = 300
+"""Seconds for a command that takes two."""
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -99,9 +101,18 @@ class Broker(Server):
         if target == part:
             arguments = ["format", "--config", "server.properties", "--cluster-id", _CLUSTER_ID]
             command = [*self._java("-XX:TieredStopAtLevel=1"), "kafka.tools.StorageTool", *arguments]
-            done = subprocess.run(  # noqa: S603 - a fixed program, arguments of our own
-                command, cwd=part, env=self.environment(), capture_output=True, text=True, check=False
-            )
+            try:
+                done = subprocess.run(  # noqa: S603 - a fixed program, arguments of our own
+                    command,
+                    cwd=part,
+                    env=self.environment(),
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    timeout=_LONGEST_FORMAT,
+                )
+            except subprocess.TimeoutExpired as error:
+                raise TransientError(f"formatting the broker's log took over {_LONGEST_FORMAT} seconds") from error
             if done.returncode:
                 raise TransientError(f"could not format the broker's log folder:\n{done.stdout}{done.stderr}")
             part.rename(self.data)

@@ -23,6 +23,8 @@ from sink.stack.server import STOP_SECONDS, Server
 DATABASE = "ingestion"
 _UNPRIVILEGED = "nobody"
 _OWNER_SUFFIX = ".owner"
+_LONGEST_COMMAND = 120
+"""Seconds for initdb and each psql."""
 # Compiled into Debian's server: it knows no other place for the rules of time zones.
 _ZONES = Path("/usr/share/zoneinfo")
 
@@ -197,17 +199,21 @@ def database_url(address: str) -> str:
 
 
 def _captured(command: Sequence[str], *, environment: dict[str, str], text: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - programs and arguments of our own
-        command,
-        input=text,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        cwd="/",
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    try:
+        return subprocess.run(  # noqa: S603 - programs and arguments of our own
+            command,
+            input=text,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd="/",
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_LONGEST_COMMAND,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TransientError(f"{Path(command[0]).name} has not ended after {_LONGEST_COMMAND} seconds") from error
 
 
 def _reachable(directory: Path) -> bool:

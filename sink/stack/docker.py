@@ -22,6 +22,10 @@ COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
 """At the top of a checkout; a wheel does not carry it."""
 
 
+LONGEST_COMMAND = 1800
+"""Seconds; the first ``up`` downloads the images."""
+
+
 class Run(Protocol):
     """Runs a command to its end: its status and what it printed."""
 
@@ -30,10 +34,19 @@ class Run(Protocol):
 
 
 def run(command: Sequence[str], environ: Mapping[str, str], /) -> tuple[int, str]:
-    """Run a command for real."""
-    done = subprocess.run(  # noqa: S603 - docker with arguments of our own
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=environ
-    )
+    """Run a command for real; one that hangs counts as failed, with the status that timeout(1) gives."""
+    try:
+        done = subprocess.run(  # noqa: S603 - docker with arguments of our own
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environ,
+            timeout=LONGEST_COMMAND,
+        )
+    except subprocess.TimeoutExpired:
+        return 124, f"it has not ended after {LONGEST_COMMAND} seconds"
     return done.returncode, done.stdout if done.returncode == 0 else done.stderr
 
 

@@ -29,6 +29,9 @@ _UNUSED = (
     ),
 )
 
+_LONGEST_DOWNLOAD = 3600
+"""Seconds for one program that downloads."""
+
 # The broker logs through slf4j; without the binding it would die without a word.
 _POM = """\
 <project>
@@ -144,18 +147,22 @@ def _maven(goal: Sequence[str], *, cache: Cache, name: str, lock: int) -> None:
 
 def _run(command: Sequence[str], *, what: str, lock: int) -> None:
     # A umask of our own, because the database's unprivileged user must be able to read what root unpacks.
-    done = subprocess.run(  # noqa: S603 - fixed programs, arguments of our own
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-        umask=0o022,
-        pass_fds=[lock],
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed programs, arguments of our own
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+            umask=0o022,
+            pass_fds=[lock],
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+            timeout=_LONGEST_DOWNLOAD,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TransientError(f"could not {what} within {_LONGEST_DOWNLOAD} seconds; run the command again") from error
     if done.returncode:
         last = "\n".join(done.stdout.strip().splitlines()[-8:])
         raise TransientError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -59,22 +60,25 @@ def test_fault_04_a_registry_that_is_away_loses_nothing(market: Market, registry
     assert market.rows("SELECT * FROM sink.quarantine") == []
 
 
-def test_servers_away_at_start_are_waited_for(market: Market) -> None:
+def test_fault_25_servers_away_at_start_are_waited_for(market: Market) -> None:
     away = make_url(market.writer_url).set(port=1, password="hunter2").render_as_string(hide_password=False)
-    nameless = make_url(market.writer_url).set(database="sink_test_none").render_as_string(hide_password=False)
     with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
         market.start("run", "trades", **JSON, DATABASE_URL=away) as without_server,
-        market.start("run", "trades", **JSON, DATABASE_URL=nameless) as without_database,
+        market.start(
+            "run",
+            "trades",
+            **JSON,
+            DATABASE_URL=make_url(away).set(port=silent.getsockname()[1]).render_as_string(hide_password=False),
+        ) as with_silent_server,
         market.start("run", "trades", **JSON, SINK_KAFKA__BOOTSTRAP_SERVERS=NOWHERE) as without_broker,
     ):
         without_server.until(lambda: waits(without_server, "database"), "the sink waits for the server")
-        without_database.until(
-            lambda: waits(without_database, '"sink_test_none" does not exist'), "the sink names the database"
-        )
         without_broker.until(lambda: waits(without_broker, "broker"), "the sink waits for the broker")
-        for process in (without_server, without_database, without_broker):
+        with_silent_server.until(lambda: waits(with_silent_server, "does not answer"), "the sink gives up one try")
+        for process in (without_server, with_silent_server, without_broker):
             process.signal(signal.SIGTERM)
-        for process in (without_server, without_database, without_broker):
+        for process in (without_server, with_silent_server, without_broker):
             assert process.end() == 0, process.output
             assert {record["level"] for record in process.records()} <= {"info", "warning"}, process.output
             assert "Traceback" not in process.output
@@ -83,11 +87,16 @@ def test_servers_away_at_start_are_waited_for(market: Market) -> None:
 
 def test_what_is_missing_is_named_with_what_mends_it(market: Market, empty_database_url: str) -> None:
     market.produce(simulate(PLAN))
+    url = make_url(market.writer_url)
+    nameless = url.set(database="sink_test_none").render_as_string(hide_password=False)
+    nobody = url.set(username="sink_nobody", password="hunter2").render_as_string(hide_password=False)
     market.execute("REVOKE INSERT ON trades FROM sink_writer")
     cases: list[tuple[int, str, str, dict[str, str]]] = [
         (4, "sink migrate", "trades", {"DATABASE_URL": empty_database_url}),
         (4, "sink topics apply", "trades", {"SINK_TOPIC_PREFIX": f"{market.prefix}none."}),
         (4, "deploy/roles.sql", "trades", {}),
+        (2, "make it with: createdb", "trades", {"DATABASE_URL": nameless}),
+        (2, "the server refused sink_nobody", "trades", {"DATABASE_URL": nobody}),
         (2, "no.such.option", "trades", {"SINK_KAFKA__NO_SUCH_OPTION": "1"}),
         (2, "no dataset is called trade;", "trade", {}),
     ]
@@ -102,5 +111,6 @@ def test_what_is_missing_is_named_with_what_mends_it(market: Market, empty_datab
             assert last.startswith("error: "), process.output
             assert words in last, process.output
             assert "Traceback" not in process.output
+            assert "hunter2" not in process.output
     assert market.rows("SELECT * FROM sink.quarantine") == []
     assert market.durable() == 0

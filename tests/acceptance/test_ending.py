@@ -37,7 +37,7 @@ def commits(market: Market) -> dict[int, tuple[int, str | None]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_flushes_what_was_read_and_exits_with_0(number: signal.Signals, market: Market) -> None:
+def test_fault_40_a_signal_flushes_what_was_read_and_exits_with_0(number: signal.Signals, market: Market) -> None:
     total = market.produce(simulate(PLAN))
     with market.start("run", "trades", **JSON, **PATIENT) as process:
         process.until(lambda: market.durable() == 2000, "two batches are full")

@@ -21,7 +21,7 @@ PLAN = Plan(
 )
 
 
-def test_aborted_messages_are_no_rows_and_the_end_is_reached(market: Market) -> None:
+def test_fault_51_aborted_messages_are_no_rows_and_the_end_is_reached(market: Market) -> None:
     payloads = [one for one in simulate(PLAN) if isinstance(one, TradePayload)]
     route = Route("trades", topic=market.topic("trades"), registry=None, schemas=None)
     producer = Producer(

@@ -56,7 +56,7 @@ def settings(world_url: str, bootstrap_servers: str, registry_url: str) -> dict[
         "SINK_KAFKA__MAX_POLL_INTERVAL_MS": str(int(MAX_POLL * 1000)),
         "SINK_KAFKA__RECONNECT_BACKOFF_MAX_MS": "500",
         "SINK_CLAIM_PATIENCE": f"{PATIENCE:g}",
-        "SINK_LOCK_TIMEOUT": "5",
+        "SINK_LOCK_TIMEOUT": "4",
         "SINK_IDLE_TIMEOUT": "4",
         "SINK_SHUTDOWN_TIMEOUT": "10",
         "SINK_BATCH__MAX_ROWS": "400",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -17,20 +16,8 @@ from sink.datasets import DATASETS
 from sink.db.connect import open_connection
 from sink.errors import DefinitionError, OversizeError, TransientError
 from sink.flush import Flusher, Limits
-from sink.ledger import Claim, Source, Start
-from tests.build import NOON, TOPIC, Told, batch
-
-SOURCE = Source(sink_id="sink.trades", topic=TOPIC)
-
-
-def flusher_of(url: str, owner: str = "me", limits: Limits | None = None) -> Flusher:
-    return Flusher(
-        dataset=DATASETS["trades"],
-        source=SOURCE,
-        owner=owner,
-        connect=lambda: open_connection(url, application_name="test"),
-        limits=limits,
-    )
+from tests.build import NOON, Told, batch
+from tests.flushing import SOURCE, claimed, flusher_of, position, rows_of, trades
 
 
 @pytest.fixture
@@ -38,25 +25,6 @@ def flusher(writer_url: str) -> Iterator[Flusher]:
     made = flusher_of(writer_url)
     yield made
     made.close()
-
-
-def claimed(flusher: Flusher, partition: int = 0, **start: Any) -> Claim:
-    facts: dict[str, Any] = {"log_start": 0, "initial": {}} | start
-    return flusher.claim(Start(partition=partition, **facts), uuid.uuid4())
-
-
-def rows_of(engine: Engine, statement: str) -> list[tuple[Any, ...]]:
-    with engine.connect() as connection:
-        return [tuple(row) for row in connection.execute(text(statement))]
-
-
-def trades(engine: Engine) -> list[tuple[Any, ...]]:
-    return rows_of(engine, "SELECT trade_id, price, source_partition, source_offset FROM trades ORDER BY trade_id")
-
-
-def position(engine: Engine, partition: int = 0) -> int:
-    (row,) = rows_of(engine, f"SELECT next_offset FROM sink.positions WHERE partition = {partition}")
-    return int(row[0])
 
 
 def test_rows_and_position_become_durable_together(flusher: Flusher, engine: Engine) -> None:
@@ -411,7 +379,7 @@ def test_a_first_claim_starts_where_the_setting_or_an_operator_says(
     assert claimed(flusher, log_start=3, **seen).start == start
 
 
-def test_a_partition_added_later_starts_at_its_log_start(flusher: Flusher) -> None:
+def test_fault_37_a_partition_added_later_starts_at_its_log_start(flusher: Flusher) -> None:
     claimed(flusher, 0, initial={0: 100, 1: 100})
 
     assert claimed(flusher, 1, initial={0: 200, 1: 200, 2: 50}).start == 100
@@ -432,14 +400,14 @@ def test_an_unmarked_lower_commit_rewinds_and_is_recorded(flusher: Flusher, engi
     assert claimed(flusher, committed=1, marked=True).start == 2
 
 
-def test_a_topic_made_anew_is_refused(flusher: Flusher) -> None:
+def test_fault_35_a_topic_made_anew_is_refused_by_the_claim(flusher: Flusher) -> None:
     claimed(flusher, topic_id="old")
 
     with pytest.raises(DefinitionError, match="deleted and made anew"):
         claimed(flusher, topic_id="new")
 
 
-def test_another_kafka_cluster_is_refused(flusher: Flusher) -> None:
+def test_fault_49_another_kafka_cluster_is_refused(flusher: Flusher) -> None:
     flusher.recognise("cluster-a", "sink.trades")
     flusher.recognise("cluster-a", "sink.trades")
 
@@ -447,7 +415,7 @@ def test_another_kafka_cluster_is_refused(flusher: Flusher) -> None:
         flusher.recognise("cluster-b", "sink.trades")
 
 
-def test_a_gap_in_kafkas_log_is_recorded(flusher: Flusher, engine: Engine) -> None:
+def test_fault_36_a_gap_in_kafkas_log_is_recorded(flusher: Flusher, engine: Engine) -> None:
     claim = claimed(flusher)
 
     assert flusher.skip(claim, 50).durable == {0: 50}
@@ -474,7 +442,9 @@ def test_a_missing_grant_says_what_to_run(flusher: Flusher, engine: Engine) -> N
         flusher.flush(batch([Told(partition=0, offset=0, trade_id=1)]), {0: claim})
 
 
-def test_a_lost_connection_is_transient_and_the_flush_can_be_run_again(flusher: Flusher, engine: Engine) -> None:
+def test_fault_26_a_lost_connection_is_transient_and_the_flush_can_be_run_again(
+    flusher: Flusher, engine: Engine
+) -> None:
     claims = {0: claimed(flusher)}
     with engine.begin() as connection:
         connection.execute(
@@ -492,7 +462,7 @@ def test_a_lost_connection_is_transient_and_the_flush_can_be_run_again(flusher: 
     assert [row[0] for row in trades(engine)] == [1]
 
 
-def test_a_statement_timeout_asks_for_a_smaller_batch(writer_url: str, engine: Engine) -> None:
+def test_fault_30_a_statement_timeout_asks_for_a_smaller_batch(writer_url: str, engine: Engine) -> None:
     slow = flusher_of(writer_url, limits=Limits(statement_timeout=0.3))
     claim = claimed(slow)
     with engine.begin() as connection:
@@ -509,7 +479,7 @@ def test_a_statement_timeout_asks_for_a_smaller_batch(writer_url: str, engine: E
     slow.close()
 
 
-def test_a_lock_held_too_long_is_transient(writer_url: str, engine: Engine) -> None:
+def test_fault_29_a_lock_held_too_long_is_transient(writer_url: str, engine: Engine) -> None:
     waiting = flusher_of(writer_url, limits=Limits(lock_timeout=0.2))
     claim = claimed(waiting)
     with engine.begin() as connection:
@@ -551,7 +521,7 @@ class _Swallower(psycopg.Cursor[Any]):
         return super().execute(query, *arguments, **options)
 
 
-def test_a_commit_that_is_answered_with_rollback_is_no_commit(
+def test_fault_28_a_commit_that_is_answered_with_rollback_is_no_commit(
     flusher: Flusher, writer_url: str, engine: Engine
 ) -> None:
     claim = claimed(flusher)

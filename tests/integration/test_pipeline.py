@@ -2,102 +2,22 @@
 
 from __future__ import annotations
 
-import random
 import uuid
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, text
 
-from sink.assignment import Assignment, State
-from sink.batch import Batch
-from sink.breaker import Breaker, BreakerLimits
-from sink.collector import Collector
-from sink.datasets import DATASETS
-from sink.db.connect import open_connection
-from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
-from sink.flush import Flushed, Flusher, UnlistedError
+from sink.assignment import State
+from sink.errors import DefinitionError, OversizeError, TransientError
+from sink.flush import UnlistedError
 from sink.kafka.log import Committed, LogFault
 from sink.lane import UNLISTED_TRIES
-from sink.ledger import Claim, Source, Start
-from sink.pipeline import MUTUAL_FENCES, Options, Pipeline
-from sink.prepared import Prepared
-from tests.build import TOPIC, Told
-from tests.fake_log import FakeDecoder, FakeLog, partition_of
-from tests.fake_writer import FakeWriter
-
-SOURCE = Source(sink_id="sink.trades", topic=TOPIC)
-EAGER = Options(max_age=0.0, positions_every=1.0)
-
-
-class FaultyFlusher(Flusher):
-    """Fails as often as it is told to before it flushes."""
-
-    errors: list[SinkError]
-    claim_errors: list[SinkError]
-    sizes: list[int]
-
-    def claim(self, start: Start, token: uuid.UUID) -> Claim:
-        if self.claim_errors:
-            raise self.claim_errors.pop(0)
-        return super().claim(start, token)
-
-    def flush(
-        self, batch: Batch, claims: Mapping[int, Claim], prepared: Prepared | None = None, **options: Any
-    ) -> Flushed:
-        self.sizes.append(batch.count)
-        if self.errors:
-            raise self.errors.pop(0)
-        return super().flush(batch, claims, prepared, **options)
-
-
-class Rig:
-    """A pipeline with everything around it in the test's hands; its clock moves a second with every step."""
-
-    def __init__(self, url: str, log: FakeLog, options: Options = EAGER, *, owner: str = "me") -> None:
-        self.url = url
-        self.log = log
-        self.now = 0.0
-        self.writer = FakeWriter()
-        self.decoder = FakeDecoder(log)
-        self.flusher = self.flusher_of(owner)
-        assignment = Assignment()
-        collector = Collector(
-            topic=TOPIC,
-            order="record",
-            decoder=self.decoder,
-            breaker=Breaker(BreakerLimits(share=0.5, window=20, run=10)),
-            assignment=assignment,
-            clock=lambda: self.now,
-        )
-        self.pipeline = Pipeline(
-            dataset="trades",
-            kafka=log,
-            assignment=assignment,
-            collector=collector,
-            flusher=self.flusher,
-            writer=self.writer,
-            options=options,
-            clock=lambda: self.now,
-            dice=random.Random(7),
-        )
-        log.listener = self.pipeline
-
-    def flusher_of(self, owner: str) -> FaultyFlusher:
-        flusher = FaultyFlusher(
-            dataset=DATASETS["trades"],
-            source=SOURCE,
-            owner=owner,
-            connect=lambda: open_connection(self.url, application_name="test"),
-        )
-        flusher.errors, flusher.claim_errors, flusher.sizes = [], [], []
-        return flusher
-
-    def steps(self, count: int = 6, seconds: float = 1.0) -> None:
-        for _ in range(count):
-            self.now += seconds
-            self.pipeline.step()
+from sink.ledger import Start
+from sink.pipeline import MUTUAL_FENCES, Options
+from tests.build import Told
+from tests.fake_log import FakeLog, partition_of
+from tests.rig import Rig, chain_is_whole, everything, ids
 
 
 @pytest.fixture
@@ -110,27 +30,6 @@ def rig(writer_url: str, log: FakeLog) -> Iterator[Rig]:
     made = Rig(writer_url, log)
     yield made
     made.flusher.close()
-
-
-def ids(engine: Engine) -> list[int]:
-    with engine.connect() as connection:
-        return list(connection.scalars(text("SELECT trade_id FROM trades ORDER BY 1")))
-
-
-def everything(log: FakeLog) -> list[int]:
-    return sorted(one.trade_id for told in log.told.values() for one in told if one.trade_id is not None)
-
-
-def chain_is_whole(engine: Engine) -> bool:
-    """Say whether every partition's ledger runs without hole or overlap."""
-    with engine.connect() as connection:
-        holes = connection.scalar(
-            text(
-                "SELECT count(*) FROM (SELECT from_offset, lag(to_offset) OVER"
-                " (PARTITION BY partition ORDER BY id) AS before FROM sink.flushes) f WHERE before <> from_offset"
-            )
-        )
-    return bool(holes == 0)
 
 
 def test_everything_arrives_and_is_committed_with_our_mark(rig: Rig, log: FakeLog, engine: Engine) -> None:
@@ -288,7 +187,7 @@ def test_a_wrong_definition_halts_at_once(rig: Rig, log: FakeLog, expects_error_
     assert expects_error_log == ["halted"]
 
 
-def test_too_much_at_once_is_halved_until_it_passes(rig: Rig, log: FakeLog, engine: Engine) -> None:
+def test_fault_30_too_much_at_once_is_halved_until_it_passes(rig: Rig, log: FakeLog, engine: Engine) -> None:
     log.assign(0, 1)
     rig.flusher.errors = [OversizeError("too much")] * 3
 
@@ -299,7 +198,7 @@ def test_too_much_at_once_is_halved_until_it_passes(rig: Rig, log: FakeLog, engi
     assert rig.flusher.sizes[0] > min(rig.flusher.sizes)
 
 
-def test_a_single_message_that_is_too_much_halts(rig: Rig, log: FakeLog, expects_error_log: list[str]) -> None:
+def test_fault_30_a_single_message_that_is_too_much_halts(rig: Rig, log: FakeLog, expects_error_log: list[str]) -> None:
     log.told = {0: partition_of(0, [0])}
     log.assign(0)
     rig.flusher.errors = [OversizeError("too much")] * 9
@@ -310,7 +209,7 @@ def test_a_single_message_that_is_too_much_halts(rig: Rig, log: FakeLog, expects
     assert expects_error_log == ["halted"]
 
 
-def test_a_poll_that_breaks_off_loses_nothing(rig: Rig, log: FakeLog, engine: Engine) -> None:
+def test_fault_45_a_poll_that_breaks_off_loses_nothing(rig: Rig, log: FakeLog, engine: Engine) -> None:
     log.assign(0, 1)
     rig.steps(1)
     log.broken = True
@@ -424,7 +323,7 @@ def test_an_unmarked_commit_rewinds_once(rig: Rig, log: FakeLog, engine: Engine)
     assert log.commits[0] == Committed(offset=6, marked=True)
 
 
-def test_offsets_gone_from_kafka_halt_the_partition_and_name_the_range(
+def test_fault_36_offsets_gone_from_kafka_halt_the_partition_and_name_the_range(
     rig: Rig, log: FakeLog, engine: Engine, expects_error_log: list[str]
 ) -> None:
     log.assign(0, 1)
@@ -444,7 +343,7 @@ def test_offsets_gone_from_kafka_halt_the_partition_and_name_the_range(
     assert expects_error_log == ["partition halted"]
 
 
-def test_offsets_gone_from_kafka_are_skipped_where_that_is_set(
+def test_fault_36_offsets_gone_from_kafka_are_skipped_where_that_is_set(
     writer_url: str, log: FakeLog, engine: Engine, expects_error_log: list[str]
 ) -> None:
     rig = Rig(writer_url, log, Options(max_age=0.0, skip_lost=True))
@@ -492,7 +391,7 @@ def test_messages_that_only_the_flush_refuses_trip_the_breaker_after_one_batch(
     rig.flusher.close()
 
 
-def test_a_deleted_topic_halts(rig: Rig, log: FakeLog, expects_error_log: list[str]) -> None:
+def test_fault_35_a_topic_that_kafka_calls_missing_halts(rig: Rig, log: FakeLog, expects_error_log: list[str]) -> None:
     log.assign(0)
     rig.steps(1)
     log.faults = [LogFault(kind="topic_missing", partition=None, error="gone")]

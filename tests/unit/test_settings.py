@@ -299,6 +299,17 @@ def test_what_is_shown_never_holds_a_secret(secret: str) -> None:
     assert secret not in "".join(str(row.value) for row in explain(environ, directory=Path("/nonexistent")))
 
 
+def test_a_flush_must_fit_into_the_poll_interval(tmp_path: Path) -> None:
+    short = {"SINK_KAFKA__MAX_POLL_INTERVAL_MS": "30000"}
+    settings = load(short, directory=tmp_path)
+    assert settings.flush_budget == 10
+    assert load({}, directory=tmp_path).flush_budget == 100
+
+    told = problems(short | {"SINK_STATEMENT_TIMEOUT": "11", "SINK_LOCK_TIMEOUT": "10"}, tmp_path)
+    (sentence,) = told
+    assert sentence.startswith("SINK_STATEMENT_TIMEOUT must be at most 10 seconds, a third of SINK_KAFKA__MAX_POLL")
+
+
 def test_settings_are_frozen_values(tmp_path: Path) -> None:
     settings = load({}, directory=tmp_path)
     with pytest.raises(ValidationError):

@@ -33,6 +33,7 @@ CHUNK = (
     "SELECT CAST(time_interval AS text) FROM timescaledb_information.dimensions WHERE hypertable_name = 'liquidations'"
 )
 KEPT = "SELECT CAST(drop_after AS text) FROM sink.retention WHERE table_name = 'liquidations'"
+SAID = "SELECT obj_description('public.alembic_version'::regclass, 'pg_class')"
 
 
 class Tree:
@@ -81,6 +82,7 @@ def test_liquidations_are_added_tuned_and_taken_back(tree: Tree) -> None:
     made = tree.revise("add liquidations table")
     assert "info=" not in made
     assert (tree.value(CHUNK), tree.value(KEPT)) == ("3 days", "90 days")
+    assert tree.value(SAID) == "oldest code: 0001", "replicas of the version before may go on"
     with tree.engine.begin() as connection:
         connection.execute(text("INSERT INTO liquidations (symbol, liquidated_at, price) VALUES ('X', now(), 1)"))
     assert tree.value("SELECT show_chunks('liquidations')") is not None
@@ -102,4 +104,5 @@ def test_liquidations_are_added_tuned_and_taken_back(tree: Tree) -> None:
     assert (tree.value(CHUNK), tree.value(KEPT)) == ("3 days", "90 days")
     tree.command("alembic", "downgrade", "0001")
     assert tree.value("SELECT to_regclass('liquidations')") is None
+    assert tree.value(SAID) == "oldest code: 0001"
     assert tree.value(KEPT) is None

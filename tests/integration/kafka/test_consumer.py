@@ -252,7 +252,7 @@ def test_a_commit_from_outside_has_no_mark(real: RealBench) -> None:
     assert real.log.committed([0]) == {0: Committed(offset=3, marked=False)}
 
 
-def test_the_end_behind_control_records_is_reached(real: RealBench) -> None:
+def test_fault_51_the_end_behind_control_records_is_reached(real: RealBench) -> None:
     producer = Producer(
         {"bootstrap.servers": real.options["bootstrap.servers"], "transactional.id": real.group},
         logger=remarks(__name__),
@@ -271,7 +271,7 @@ def test_the_end_behind_control_records_is_reached(real: RealBench) -> None:
     assert real.log.log_range(1) == (0, 4)
 
 
-def test_an_offset_that_is_not_there_is_told_as_a_fault(real: RealBench) -> None:
+def test_fault_36_an_offset_that_is_not_there_is_told_as_a_fault(real: RealBench) -> None:
     joined(real)
     real.log.read_from(0, COUNT + 10)
     seen: list[Polled] = []
@@ -280,7 +280,7 @@ def test_an_offset_that_is_not_there_is_told_as_a_fault(real: RealBench) -> None
     assert (fault.kind, fault.partition) == ("out_of_range", 0)
 
 
-def test_a_missing_topic_is_named_with_the_command(bootstrap_servers: str) -> None:
+def test_fault_35_a_missing_topic_is_named_with_the_command(bootstrap_servers: str) -> None:
     consumer = TopicConsumer(options={"bootstrap.servers": bootstrap_servers}, topic="test-none", group="test-none")
     for ask in (consumer.partitions, consumer.identity):
         with pytest.raises(DefinitionError, match="sink topics apply"):

@@ -23,7 +23,7 @@ from sink.kafka.errors import translated
         (KafkaError.NOT_ENOUGH_REPLICAS, TransientError, "is the broker up"),
     ],
 )
-def test_error_is_something_to_mend_or_to_wait_for(code: int, kind: type[SinkError], advice: str) -> None:
+def test_fault_38_error_is_something_to_mend_or_to_wait_for(code: int, kind: type[SinkError], advice: str) -> None:
     error = translated(KafkaError(code), doing="producing to market.trades")
     assert type(error) is kind
     assert str(error).startswith("producing to market.trades ")

@@ -1,0 +1,107 @@
+"""Judge, as the writer, whether a database is one to write into: its revision, and the table of a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import structlog
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Table
+
+from sink.db.hypertables import hypertable_of
+from sink.db.upsert import ORDER
+from sink.errors import DefinitionError
+
+log = structlog.get_logger(__name__)
+
+OLDEST_CODE = "oldest code: "
+"""Begins the comment on Alembic's table that names the oldest revision whose code runs on the present schema."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revisions:
+    """The migrations that this version of the code knows, the newest of them by name."""
+
+    head: str
+    known: frozenset[str]
+
+
+def revisions_in(folder: Path) -> Revisions:
+    """Read which revisions the folder of migrations has."""
+    config = Config()
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    scripts = ScriptDirectory.from_config(config)
+    return Revisions(
+        head=", ".join(scripts.get_heads()), known=frozenset(script.revision for script in scripts.walk_revisions())
+    )
+
+
+def refuse_revision(cursor: psycopg.Cursor, ours: Revisions) -> None:
+    """Refuse a database that was never migrated, stands behind this code, or has gone too far ahead of it.
+
+    Ahead is allowed where the database itself names a revision that we know as the oldest whose code still runs: a
+    release first expands the schema, so that the replicas of the version before go on until they are replaced.
+    """
+    if cursor.execute("SELECT to_regclass('public.alembic_version')").fetchone() == (None,):
+        raise DefinitionError(
+            f"the database has none of the sink's tables; this version needs revision {ours.head}. Run: sink migrate"
+        )
+    found = sorted(row[0] for row in cursor.execute("SELECT version_num FROM public.alembic_version").fetchall())
+    named = ", ".join(found) or "none"
+    if named == ours.head:
+        return
+    if ours.known.issuperset(found):
+        raise DefinitionError(
+            f"the database is at revision {named}, this version of the sink needs {ours.head}. Run: sink migrate"
+        )
+    comment = cursor.execute("SELECT obj_description('public.alembic_version'::regclass, 'pg_class')").fetchone()
+    oldest = str(comment[0] or "").removeprefix(OLDEST_CODE) if comment else ""
+    if oldest not in ours.known:
+        raise DefinitionError(
+            f"the database is at revision {named}, which this version of the sink ({ours.head}) does not know and"
+            " cannot run on. Install the version that migrated it, or a newer one"
+        )
+    log.warning("the database is ahead of this version, which still runs on it", database=named, ours=ours.head)
+
+
+def refuse_table(cursor: psycopg.Cursor, table: Table) -> None:
+    """Refuse a table that lacks a column, the unique key, what orders versions, or the partitioning by time.
+
+    Without the key every replay would double rows, and where an order column may be null nothing would ever replace
+    such a row.
+    """
+    row = cursor.execute(_TABLE, {"name": table.name}).fetchone()
+    if row is None:
+        raise DefinitionError(f"there is no table {table.name}. Run: sink migrate")
+    present, nullable, keys, is_hypertable = row
+    key = sorted(column.name for column in table.primary_key)
+    faults = [f"lacks column {column.name}" for column in table.columns if column.name not in present]
+    faults += [f"allows null in {name}" for name in sorted({*key, *ORDER} & set(nullable))]
+    if key not in keys:
+        faults.append(f"has no unique index on exactly ({', '.join(key)})")
+    if hypertable_of(table) is not None and not is_hypertable:
+        faults.append("is no hypertable")
+    if faults:
+        raise DefinitionError(
+            f"table {table.name} {', '.join(faults)}. Undo what was changed by hand; 'sink migrate --check' names every"
+            " difference"
+        )
+
+
+_TABLE = """
+SELECT ARRAY(SELECT a.attname::text FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+       ARRAY(SELECT a.attname::text FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.attnotnull),
+       ARRAY(SELECT to_jsonb(ARRAY(SELECT a.attname::text FROM pg_attribute a
+                                   WHERE a.attrelid = c.oid AND a.attnum = ANY(i.indkey) ORDER BY 1))
+             FROM pg_index i
+             WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+                 AND i.indexprs IS NULL),
+       EXISTS (SELECT FROM timescaledb_information.hypertables h
+               WHERE h.hypertable_schema = 'public' AND h.hypertable_name = c.relname)
+FROM pg_class c WHERE c.oid = to_regclass('public.' || quote_ident(%(name)s))
+"""

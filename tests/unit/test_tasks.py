@@ -1,0 +1,39 @@
+"""The writer thread: one call after the other, and never what keeps the process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from sink.tasks import ThreadWriter
+
+HANGING = """
+import threading
+from sink.tasks import ThreadWriter
+started = threading.Event()
+def hang():
+    started.set()
+    threading.Event().wait()
+ThreadWriter("test").submit(hang)
+started.wait()
+"""
+
+
+def test_calls_run_one_after_the_other_and_give_what_they_gave() -> None:
+    writer = ThreadWriter("test")
+    order: list[int] = []
+    tasks = [writer.submit(lambda number=number: order.append(number)) for number in range(9)]  # type: ignore[misc] # a default binds
+    failing = writer.submit(lambda: 1 / 0)
+
+    assert failing.wait(30)
+    assert all(task.done() for task in tasks)
+    assert order == list(range(9))
+    with pytest.raises(ZeroDivisionError):
+        failing.result()
+    assert writer.submit(lambda: "alive").wait(30)
+
+
+def test_a_call_that_hangs_does_not_keep_the_process() -> None:
+    assert subprocess.run([sys.executable, "-c", HANGING], timeout=60, check=False).returncode == 0
