@@ -118,7 +118,7 @@ def member_of(
             lock_timeout=lock_timeout,
             # a claim that gives up first would never end what keeps it waiting
             claim_patience=min(settings.claim_patience, lock_timeout * 2 / 3),
-            idle_timeout=settings.idle_timeout,
+            idle_timeout=min(settings.idle_timeout, budget),
             statement_timeout=min(settings.statement_timeout, budget),
             future_tolerance=timedelta(seconds=settings.future_tolerance),
         ),

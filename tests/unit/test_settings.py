@@ -305,7 +305,9 @@ def test_a_flush_must_fit_into_the_poll_interval(tmp_path: Path) -> None:
     assert settings.flush_budget == 10
     assert load({}, directory=tmp_path).flush_budget == 100
 
-    told = problems(short | {"SINK_STATEMENT_TIMEOUT": "11", "SINK_LOCK_TIMEOUT": "10"}, tmp_path)
+    told = problems(
+        short | {"SINK_STATEMENT_TIMEOUT": "11", "SINK_LOCK_TIMEOUT": "10", "SINK_CLAIM_PATIENCE": "9"}, tmp_path
+    )
     (sentence,) = told
     assert sentence.startswith("SINK_STATEMENT_TIMEOUT must be at most 10 seconds, a third of SINK_KAFKA__MAX_POLL")
 
