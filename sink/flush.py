@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ import psycopg
 import structlog
 
 from sink import ledger, repairs
-from sink.batch import Batch
+from sink.batch import Batch, Rejected
 from sink.datasets import Dataset
 from sink.db.connect import cut_after
 from sink.db.errors import translate
@@ -255,32 +255,10 @@ class Flusher:
         written = Written()
         if prepared.newest is not None:
             written = self._writer.write(cursor, prepared.newest, prepared.encoded)
-        rejected = [*prepared.rejected, *(batch.reject(chunk, bad) for chunk, bad in written.refused)]
+        rejected = rejected_of(batch, prepared, written)
         ledger.quarantine(cursor, self._source.keeper, self._source.topic, rejected)
         done.reasons.update(row.reason for row in rejected)
-        quarantined = Counter(row.partition for row in rejected)
-        for partition, start in starts.items():
-            first, last = prepared.times.get(partition, (None, None))
-            messages, ignored = prepared.messages[partition], prepared.ignored.get(partition, 0)
-            done.entries.append(
-                Entry(
-                    partition=partition,
-                    from_offset=start,
-                    to_offset=batch.spans[partition].end,
-                    claim=claims[partition],
-                    leader_epoch=batch.spans[partition].leader_epoch,
-                    messages=messages,
-                    rows_written=written.changed[partition],
-                    rows_not_newer=written.accepted[partition] - written.changed[partition],
-                    # what is neither written, refused nor ignored gave way to a newer version in this very batch
-                    rows_deduplicated=messages - written.accepted[partition] - quarantined[partition] - ignored,
-                    ignored=ignored,
-                    late=prepared.late.get(partition, 0),
-                    quarantined=quarantined[partition],
-                    first_event_at=first,
-                    last_event_at=last,
-                )
-            )
+        done.entries += entries_of(batch, claims, prepared, written, rejected)
         if self._source.replay_id is not None:
             refused = {(row.partition, row.offset) for row in rejected}
             repairs.mark_replayed(cursor, self._source, done.entries, lambda: batch.wanted() - refused)
@@ -342,6 +320,46 @@ class Flusher:
 
 def _milliseconds(seconds: float) -> str:
     return f"{int(seconds * 1000)}ms"
+
+
+def rejected_of(batch: Batch, prepared: Prepared, written: Written) -> list[Rejected]:
+    """Give the messages that go to quarantine: undecodable, not plausible, refused by the database."""
+    return [*prepared.rejected, *(batch.reject(chunk, bad) for chunk, bad in written.refused)]
+
+
+def entries_of(
+    batch: Batch,
+    claims: Mapping[int, Claim],
+    prepared: Prepared,
+    written: Written,
+    rejected: Sequence[Rejected],
+) -> list[Entry]:
+    """Make the ledger's entries of what was written; their counts of messages add up."""
+    quarantined = Counter(row.partition for row in rejected)
+    entries = []
+    for partition, start in prepared.starts.items():
+        first, last = prepared.times.get(partition, (None, None))
+        messages, ignored = prepared.messages[partition], prepared.ignored.get(partition, 0)
+        entries.append(
+            Entry(
+                partition=partition,
+                from_offset=start,
+                to_offset=batch.spans[partition].end,
+                claim=claims[partition],
+                leader_epoch=batch.spans[partition].leader_epoch,
+                messages=messages,
+                rows_written=written.changed[partition],
+                rows_not_newer=written.accepted[partition] - written.changed[partition],
+                # what is neither written, refused nor ignored gave way to a newer version in this very batch
+                rows_deduplicated=messages - written.accepted[partition] - quarantined[partition] - ignored,
+                ignored=ignored,
+                late=prepared.late.get(partition, 0),
+                quarantined=quarantined[partition],
+                first_event_at=first,
+                last_event_at=last,
+            )
+        )
+    return entries
 
 
 # Local to the transaction, so that a pooler may stand between. synchronous_commit is raised to at least 'on' and never

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
+from sink.errors import DefinitionError
 from sink.ledger import Claim, Entry, Kind, Source, advance, record
 
 Place = tuple[int, int]
@@ -52,13 +53,19 @@ def move(
     """Set positions as an operator wants them and record it; give where each stood. Partitions without one are left.
 
     The claims stay: a replica that reads such a partition finds its position moved, at its next flush or when it next
-    compares positions, and reads on from there.
+    compares positions, and reads on from there. Raises DefinitionError for a move forward without a reason.
     """
     rows = cursor.execute(
         "SELECT partition, next_offset, claim_token, claim_seq FROM sink.positions"
         " WHERE sink_id = %s AND topic = %s AND partition = ANY(%s) ORDER BY partition FOR UPDATE",
         (source.sink_id, source.topic, sorted(targets)),
     ).fetchall()
+    ahead = [partition for partition, now, _, _ in rows if targets[partition] > now]
+    if ahead and reason is None:
+        raise DefinitionError(
+            f"partition {', '.join(map(str, ahead))} stands before that offset: messages would be left out. If that is"
+            " meant, say why with --skip REASON"
+        )
     moves: dict[Kind, list[Entry]] = {"rewind": [], "skip": []}
     for partition, now, token, seq in rows:
         target = targets[partition]

@@ -1,0 +1,99 @@
+"""Wires the parts of one dataset's loop as the settings say, for every command that runs one."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+from sink.assignment import Assignment
+from sink.avro.columns import decoder_of
+from sink.avro.decode import Decoder
+from sink.avro.registry import Registry
+from sink.breaker import Breaker, BreakerLimits
+from sink.collector import Collector
+from sink.datasets import Dataset
+from sink.flush import Flusher, Limits
+from sink.kafka.log import Log
+from sink.ledger import Source
+from sink.pipeline import Options, Pipeline
+from sink.settings import Settings
+from sink.tasks import ThreadWriter
+
+
+def source_of(dataset: Dataset, settings: Settings) -> Source:
+    """Name a dataset's sink and topic."""
+    return Source(sink_id=f"{settings.group_prefix}.{dataset.name}", topic=f"{settings.topic_prefix}{dataset.name}")
+
+
+def owner_name() -> str:
+    """Name this process, as claims do."""
+    return f"{socket.gethostname()}/{os.getpid()}"
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Give what bounds a transaction."""
+    return Limits(
+        lock_timeout=settings.lock_timeout,
+        statement_timeout=settings.statement_timeout,
+        future_tolerance=timedelta(seconds=settings.future_tolerance),
+    )
+
+
+def decoder_for(dataset: Dataset, settings: Settings, registry: Registry | None) -> Decoder:
+    """Make a dataset's decoder."""
+    return decoder_of(dataset, registry=registry, schemas=settings.schemas, max_value_bytes=settings.max_message_bytes)
+
+
+def options_of(settings: Settings) -> Options:
+    """Give how the loop behaves."""
+    return Options(
+        max_rows=settings.batch.max_rows,
+        max_bytes=settings.batch.max_bytes,
+        max_age=settings.batch.max_age,
+        initial_offset=settings.initial_offset,
+        skip_lost=settings.on_data_loss == "skip",
+        session_timeout=float(settings.kafka.get("session.timeout.ms", "45000")) / 1000,
+    )
+
+
+def outside_the_group(options: Options) -> Options:
+    """Give the options of a loop that no group has a say in: it begins where its log does, and claims back soon."""
+    return replace(options, initial_offset="earliest", session_timeout=2.0)
+
+
+def pipeline_of(
+    dataset: Dataset,
+    settings: Settings,
+    *,
+    kafka: Log,
+    topic: str,
+    decoder: Decoder,
+    flusher: Flusher,
+    options: Options,
+) -> Pipeline:
+    """Put the loop together."""
+    assignment = Assignment()
+    limits = BreakerLimits(share=settings.breaker.share, window=settings.breaker.window, run=settings.breaker.run)
+    collector = Collector(
+        topic=topic,
+        order=settings.clock_of(dataset.name),
+        decoder=decoder,
+        breaker=Breaker(limits),
+        assignment=assignment,
+        clock=time.monotonic,
+    )
+    return Pipeline(
+        dataset=dataset.name,
+        kafka=kafka,
+        assignment=assignment,
+        collector=collector,
+        flusher=flusher,
+        writer=ThreadWriter(dataset.name),
+        options=options,
+        clock=time.monotonic,
+        dice=random.Random(),  # noqa: S311 (spreads retries, guards nothing)
+    )
