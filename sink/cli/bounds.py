@@ -58,10 +58,10 @@ def _place(word: str, option: str, now: datetime) -> Place:
         ) from None
 
 
-def _notes(word: str, place: Place, option: str) -> list[str]:
+def _notes(word: str, place: Place, option: str) -> tuple[str, ...]:
     if not isinstance(place, datetime):
-        return []
-    return [f"{option} {word} is {shown(place)}{'' if _has_zone(word) else ' (no zone given, so UTC)'}"]
+        return ()
+    return (f"{option} {word} is {shown(place)}{'' if _has_zone(word) else ' (no zone given, so UTC)'}",)
 
 
 def _has_zone(word: str) -> bool:

@@ -122,14 +122,14 @@ def show(document: Mapping[str, Any]) -> None:
     console = Console()
     console.print(table, markup=False)
     for sample in document.get("samples", ()):
+        key = ", ".join(str(value) for value in sample["key"].values())
+        console.print(f"\n{sample['action']} {key}", markup=False, highlight=False, soft_wrap=True)
         console.print(_sample_table(sample))
 
 
 def _sample_table(sample: Mapping[str, Any]) -> Table:
-    key = ", ".join(str(value) for value in sample["key"].values())
     before = f"{sample['old_partition']}/{sample['old_offset']}" if "old_offset" in sample else "no row"
-    title = Text(f"{sample['action']} {key}")
-    table = Table("column", "old", "new", title=title, title_justify="left", min_width=60, show_edge=False)
+    table = Table("column", "old", "new", box=None, pad_edge=False)
     table.add_row("partition/offset", before, f"{sample['partition']}/{sample['offset']}")
     for name, values in sample["columns"].items():
         table.add_row(name, Text(_shown(values["old"])), Text(_shown(values["new"])))

@@ -84,9 +84,10 @@ def rewind(
         moves = _moves(chosen, settings, flusher, _aims(chosen, settings, flusher, aim, partitions(numbers or [])))
         ahead = [move for move in moves if move.kind == "skip"]
         if ahead and skip is None:
+            numbers_ahead = ", ".join(str(move.partition) for move in ahead)
             raise ConfigError(
-                f"partition {', '.join(str(move.partition) for move in ahead)} stands before that offset: its messages up"
-                " to there would be left out. If that is meant, say why with --skip REASON"
+                f"partition {numbers_ahead} stands before that offset: the messages up to there would be left out. If"
+                " that is meant, say why with --skip REASON"
             )
         if moves and not yes:
             _ask(chosen, moves, json_output=json_output)
