@@ -14,6 +14,9 @@ down_revision: str | None = "0001"
 branch_labels: str | None = None
 depends_on: str | None = None
 
+# The oldest code that runs on this schema, by the newest revision that it knows.
+oldest_code: str = "0001"
+
 
 def upgrade() -> None:
     op.create_table(

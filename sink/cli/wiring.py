@@ -13,7 +13,9 @@ from sink.assignment import Assignment
 from sink.avro.columns import decoder_of
 from sink.avro.decode import Decoder
 from sink.avro.registry import Registry
+from sink.breadcrumb import Breadcrumb, default_directory
 from sink.breaker import Breaker, BreakerLimits
+from sink.careful import CarefulDecoder
 from sink.collector import Collector
 from sink.datasets import Dataset
 from sink.flush import Flusher, Limits
@@ -36,9 +38,15 @@ def owner_name() -> str:
 
 def limits_of(settings: Settings) -> Limits:
     """Give what bounds a transaction."""
+    budget = settings.flush_budget
+    lock_timeout = min(settings.lock_timeout, budget)
     return Limits(
-        lock_timeout=settings.lock_timeout,
-        statement_timeout=settings.statement_timeout,
+        deadline=budget,
+        lock_timeout=lock_timeout,
+        # a claim that gives up first would never end what keeps it waiting
+        claim_patience=min(settings.claim_patience, lock_timeout * 2 / 3),
+        idle_timeout=settings.idle_timeout,
+        statement_timeout=min(settings.statement_timeout, budget),
         future_tolerance=timedelta(seconds=settings.future_tolerance),
     )
 
@@ -46,6 +54,13 @@ def limits_of(settings: Settings) -> Limits:
 def decoder_for(dataset: Dataset, settings: Settings, registry: Registry | None) -> Decoder:
     """Make a dataset's decoder."""
     return decoder_of(dataset, registry=registry, schemas=settings.schemas, max_value_bytes=settings.max_message_bytes)
+
+
+def careful(decoder: Decoder, settings: Settings, topic: str, group: str) -> Decoder:
+    """Have a decoder leave a breadcrumb, so that a message that kills the process does so only once."""
+    directory = settings.state_directory or default_directory()
+    crumb = Breadcrumb(directory, settings.kafka["bootstrap.servers"], topic, group)
+    return CarefulDecoder(decoder, crumb, on_crash=settings.on_crash)
 
 
 def options_of(settings: Settings) -> Options:
@@ -56,6 +71,8 @@ def options_of(settings: Settings) -> Options:
         max_age=settings.batch.max_age,
         initial_offset=settings.initial_offset,
         skip_lost=settings.on_data_loss == "skip",
+        revoke_deadline=min(10.0, settings.flush_budget),
+        patience=min(10.0, settings.flush_budget),
         session_timeout=float(settings.kafka.get("session.timeout.ms", "45000")) / 1000,
     )
 

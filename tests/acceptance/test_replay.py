@@ -23,6 +23,11 @@ PLAN = Plan(
     datasets=frozenset({"trades"}),
 )
 SMALL = {"SINK_BATCH__MAX_ROWS": "100", "SINK_BATCH__MAX_AGE": "0.05"}
+SHAPE = {
+    *("replay", "dry_run", "dataset", "topic", "partitions", "symbols", "resumed", "notes", "seconds", "rate"),
+    *("messages", "not_newer", "deduplicated", "ignored", "late"),
+}
+"""What docs/replay.md says that every summary has."""
 
 
 @pytest.fixture
@@ -83,12 +88,21 @@ def test_lost_rows_are_foretold_and_restored_beside_running_replicas(
     assert filled.table("trades") == broken
     assert (dry["would_insert"], dry["would_update"]) == (missing, 3)
     assert (dry["messages"], dry["not_newer"], dry["replay"]) == (4000, 4000 - missing - 3, None)
+    assert set(dry) == {
+        *SHAPE,
+        "would_insert",
+        "would_update",
+        "would_quarantine",
+        "would_quarantine_by_reason",
+        "samples",
+    }
     assert [sample["action"] for sample in dry["samples"]] == ["update", "update", "insert", "insert"]
     assert dry["samples"][0]["columns"]["price"]["old"] == "1"
 
     real = summary(filled, "replay", "trades", "--from", "beginning")
 
     assert filled.table("trades") == before
+    assert set(real) == {*SHAPE, "written", "quarantined", "quarantined_by_reason"}
     assert (real["messages"], real["written"], real["not_newer"]) == (4000, missing + 3, 4000 - missing - 3)
 
     again = summary(filled, "replay", "trades", "--from", "yesterday", "--symbols", "S3,NOBODY")
