@@ -13,6 +13,7 @@ import typer
 from sink import logs
 from sink.cli import arguments, replay_jobs, wiring
 from sink.cli.bounds import bound, partitions
+from sink.cli.replay_asked import Asked
 from sink.cli.replayed import show, show_list
 from sink.cli.run import stop_on_signals
 from sink.datasets import DATASETS, Dataset
@@ -62,7 +63,7 @@ def replay(
     if dataset is None:
         raise ConfigError("name the dataset to be replayed, for example: sink replay trades --from 2h")
     now = datetime.now(UTC)
-    asked = replay_jobs.Asked(
+    asked = Asked(
         dataset=dataset_called(dataset),
         start=bound(start or [], option="--from", now=now),
         end=bound(end or [], option="--to", now=now),

@@ -5,88 +5,31 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
-from typing import Any, TypeVar
-
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from typing import Any
 
 from sink.avro.registry import Registry
 from sink.cli import wiring
 from sink.cli.connections import registry as registry_client
+from sink.cli.replay_asked import Asked, Job, choose, register, take_over
 from sink.cli.replayed import foreseen_counts, progress_bar, say, totals
-from sink.datasets import Dataset
 from sink.db import replays
 from sink.db.connect import open_connection
 from sink.db.contents import reading
-from sink.db.hypertables import read_hypertables
 from sink.db.replays import Known
 from sink.errors import Interrupted, SinkError, TransientError
 from sink.flush import Flusher
 from sink.kafka.consumer import TopicConsumer
-from sink.kafka.stretch import Range, Stretch
-from sink.ledger import Source, replay_of
+from sink.kafka.stretch import Stretch
+from sink.ledger import replay_of
 from sink.pipeline import Pipeline
-from sink.replaying import ranges
 from sink.replaying.flushers import Rehearsal, Replayer
-from sink.replaying.ranges import Bound
 from sink.replaying.run import Ownership, follow
 from sink.replaying.symbols import OnlySymbols
 from sink.settings import Settings
 
 CLOSE_DEADLINE = 5.0
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the command line says."""
-
-    dataset: Dataset
-    start: Bound
-    end: Bound
-    partitions: Collection[int]
-    symbols: Sequence[str]
-    max_rate: float | None
-    samples: int | None
-    """Rows that a dry run shows; None to write."""
-    file: Path | None
-
-
-@dataclass(slots=True, kw_only=True)
-class Job:
-    """One replay or dry run and everything it is made of; ``notes`` grow on the way."""
-
-    id: str
-    asked: Asked
-    settings: Settings
-    source: Source
-    """The sink's own."""
-    consumer: TopicConsumer
-    stop: threading.Event
-    ranges: Mapping[int, Range]
-    symbols: Sequence[str]
-    notes: list[str] = field(default_factory=list)
-    resumed: bool = False
-
-    @property
-    def url(self) -> str:
-        """The database."""
-        return self.settings.database_url.get_secret_value()
-
-    @property
-    def resuming(self) -> str:
-        """The command that goes on after an interruption."""
-        file = f" --file {self.asked.file}" if self.asked.file else ""
-        return f"sink replay {self.asked.dataset.name} --resume {self.id}{file}"
-
-    def note(self, sentence: str) -> None:
-        """Say something now, and keep it for the summary."""
-        self.notes.append(sentence)
-        say(sentence)
 
 
 def run(
@@ -110,9 +53,9 @@ def run(
     )
     try:
         if job.resumed:
-            _take_over(job)
+            take_over(job)
         else:
-            _choose(job, now)
+            choose(job, now)
         if not job.ranges:
             job.note("nothing to replay")
             return _document(job, seconds=0.0, read=0, messages=0)
@@ -120,66 +63,6 @@ def run(
             return _replay(job, registry) if asked.samples is None else _rehearse(job, registry)
     finally:
         consumer.close(CLOSE_DEADLINE)
-
-
-def patiently(ask: Callable[[], T]) -> T:
-    """Ask Kafka again for a few seconds: a broker that has just made a topic does not know its leaders yet."""
-    tries = Retrying(
-        retry=retry_if_exception_type(TransientError), stop=stop_after_delay(3), wait=wait_fixed(0.3), reraise=True
-    )
-    return tries(ask)
-
-
-def _take_over(job: Job) -> None:
-    with reading(job.url) as session:
-        known = replays.take(session, replay_id=job.id, sink_id=job.source.sink_id, owner=wiring.owner_name())
-    job.ranges, job.symbols = known.ranges, list(known.symbols or ())
-    if known.alive:
-        job.note(
-            f"taking replay {job.id} over from {known.owner}, who was last heard of at {ranges.shown(known.seen_at)}"
-        )
-    say(f"going on with replay {job.id}: {known.done:,} of {known.total:,} offsets are done")
-
-
-def _choose(job: Job, now: datetime) -> None:
-    """Find the ranges, and say what is to be known before anything is read."""
-    chosen = patiently(lambda: ranges.choose(job.consumer, job.asked.start, job.asked.end, job.asked.partitions))
-    job.ranges = chosen.ranges
-    for note in chosen.notes:
-        job.note(note)
-    if not job.ranges:
-        return
-    with reading(job.url) as session:
-        table = read_hypertables(session.connection()).get(job.asked.dataset.name)
-    if table is not None and table.retain is not None:
-        old = sum(ranges.before(job.consumer, job.ranges, now - table.retain).values())
-        if old:
-            job.note(
-                f"{old:,} of the offsets were recorded before {ranges.shown(now - table.retain)}: rows that old are"
-                f" beyond the {table.retain.days} days for which {job.asked.dataset.name} keeps them, and are dropped"
-                " again"
-            )
-    for number, (start, end) in job.ranges.items():
-        say(f"{job.source.topic}/{number}: offsets [{start}, {end})")
-
-
-def _register(job: Job) -> None:
-    with reading(job.url) as session:
-        dead = replays.register(
-            session,
-            replay_id=job.id,
-            sink_id=job.source.sink_id,
-            topic=job.source.topic,
-            ranges=job.ranges,
-            symbols=job.symbols,
-            owner=wiring.owner_name(),
-        )
-    for known in dead:
-        job.note(
-            f"replay {known.id} of an overlapping range stopped with {known.done:,} of {known.total:,} offsets done;"
-            f" it can go on with: sink replay {job.asked.dataset.name} --resume {known.id}"
-        )
-    say(f"replay {job.id}; if it is interrupted, go on with: {job.resuming}")
 
 
 def _replay(job: Job, registry: Registry | None) -> dict[str, Any]:
@@ -193,7 +76,7 @@ def _replay(job: Job, registry: Registry | None) -> dict[str, Any]:
     )
     flusher.recognise(job.consumer.identity().cluster_id, job.source.sink_id)
     if not job.resumed:
-        _register(job)
+        register(job)
     pipeline, only = _pipeline(job, registry, flusher)
 
     def ask() -> str | None:

@@ -18,7 +18,7 @@ from sink import logs
 from sink.cli import wiring
 from sink.cli.bounds import bound, partitions
 from sink.cli.replay import dataset_called
-from sink.cli.replay_jobs import patiently
+from sink.cli.replay_asked import patiently
 from sink.cli.replayed import say
 from sink.datasets import DATASETS, Dataset
 from sink.db.connect import open_connection
