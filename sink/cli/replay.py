@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 
 from sink import logs
-from sink.cli import arguments, replay_jobs, wiring
+from sink.cli import arguments, connections, replay_jobs, wiring
 from sink.cli.bounds import bound, partitions
 from sink.cli.replay_asked import Asked
 from sink.cli.replayed import show, show_list
 from sink.cli.run import stop_on_signals
-from sink.datasets import DATASETS, Dataset
+from sink.datasets import DATASETS
 from sink.db import replays
 from sink.db.contents import reading
 from sink.errors import ConfigError
@@ -55,16 +55,17 @@ def replay(
     settings = load(config=file, datasets=DATASETS)
     logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
     if list_replays:
-        chosen = list(DATASETS.values()) if dataset is None else [dataset_called(dataset)]
-        with reading(settings.database_url.get_secret_value()) as session:
+        chosen = connections.chosen([] if dataset is None else [dataset])
+        with reading(connections.database_url(settings)) as session:
             known = replays.listed(session, [wiring.source_of(one, settings).sink_id for one in chosen])
         show_list(known, json_output=json_output)
         return
     if dataset is None:
         raise ConfigError("name the dataset to be replayed, for example: sink replay trades --from 2h")
+    (chosen_one,) = connections.chosen([dataset])
     now = datetime.now(UTC)
     asked = Asked(
-        dataset=dataset_called(dataset),
+        dataset=chosen_one,
         start=bound(start or [], option="--from", now=now),
         end=bound(end or [], option="--to", now=now),
         partitions=partitions(numbers or []),
@@ -82,10 +83,3 @@ def replay(
         typer.echo(json.dumps(document, indent=2))
     else:
         show(document)
-
-
-def dataset_called(name: str) -> Dataset:
-    """Give a dataset by its name; raises ConfigError."""
-    if name not in DATASETS:
-        raise ConfigError(f"no dataset is called {name}; there are {', '.join(DATASETS)}")
-    return DATASETS[name]

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from sink.cli import wiring
+from sink.cli import connections, wiring
 from sink.cli.replayed import say
 from sink.datasets import Dataset
 from sink.db import replays
@@ -62,7 +62,7 @@ class Job:
     @property
     def url(self) -> str:
         """The database."""
-        return self.settings.database_url.get_secret_value()
+        return connections.database_url(self.settings)
 
     @property
     def resuming(self) -> str:

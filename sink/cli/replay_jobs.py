@@ -38,8 +38,9 @@ def run(
     """Do it; gives the summary as docs/replay.md describes it. Raises Interrupted where it stopped before its end."""
     source, replay_id = wiring.source_of(asked.dataset, settings), resume or uuid.uuid4().hex[:8]
     # no group is joined; librdkafka wants one named all the same, and this one needs no grant
-    options = {name: value for name, value in settings.kafka.items() if not name.startswith("group.")}
-    consumer = TopicConsumer(options=options, topic=source.topic, group=f"{source.sink_id}/replay/{replay_id}")
+    consumer = TopicConsumer(
+        options=wiring.without_group(settings), topic=source.topic, group=f"{source.sink_id}/replay/{replay_id}"
+    )
     job = Job(
         id=replay_id,
         asked=asked,
@@ -159,7 +160,9 @@ def _rehearse(job: Job, registry: Registry | None) -> dict[str, Any]:
 
 def _pipeline(job: Job, registry: Registry | None, flusher: Flusher) -> tuple[Pipeline, OnlySymbols | None]:
     """Wire the loop over the stretch, and give what filters the symbols."""
-    decoder = wiring.decoder_for(job.asked.dataset, job.settings, registry)
+    inner = wiring.decoder_for(job.asked.dataset, job.settings, registry)
+    # a breadcrumb of its own: what the sink itself must be careful with is not for a replay to take away
+    decoder = wiring.careful(inner, job.settings, job.source.topic, f"{job.source.sink_id}/replay")
     only = OnlySymbols(decoder, job.symbols) if job.symbols else None
     stretch = Stretch(
         job.consumer,

@@ -15,9 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sink import logs
-from sink.cli import wiring
+from sink.cli import connections, wiring
 from sink.cli.bounds import bound, partitions
-from sink.cli.replay import dataset_called
 from sink.cli.replay_asked import patiently
 from sink.cli.replayed import say
 from sink.datasets import DATASETS, Dataset
@@ -73,7 +72,7 @@ def rewind(
     """
     settings = load(config=file, datasets=DATASETS)
     logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
-    chosen = dataset_called(dataset)
+    (chosen,) = connections.chosen([dataset])
     if skip is not None and not skip.strip():
         raise ConfigError("--skip wants a reason; it is kept in the ledger")
     aim = bound(to, option="--to", now=datetime.now(UTC))
@@ -109,7 +108,7 @@ def rewind(
 
 
 def _flusher(dataset: Dataset, settings: Settings) -> Flusher:
-    url, owner = settings.database_url.get_secret_value(), wiring.owner_name()
+    url, owner = connections.database_url(settings), wiring.owner_name()
     return Flusher(
         dataset=dataset,
         source=wiring.source_of(dataset, settings),
@@ -122,8 +121,9 @@ def _flusher(dataset: Dataset, settings: Settings) -> Flusher:
 def _aims(dataset: Dataset, settings: Settings, flusher: Flusher, aim: Bound, only: set[int]) -> Mapping[int, int]:
     """Ask Kafka for the offsets that are meant."""
     source = wiring.source_of(dataset, settings)
-    options = {name: value for name, value in settings.kafka.items() if not name.startswith("group.")}
-    consumer = TopicConsumer(options=options, topic=source.topic, group=f"{source.sink_id}/rewind")
+    consumer = TopicConsumer(
+        options=wiring.without_group(settings), topic=source.topic, group=f"{source.sink_id}/rewind"
+    )
     try:
         found = patiently(lambda: targets(consumer, aim, only))
         flusher.recognise(consumer.identity().cluster_id, source.sink_id)

@@ -16,6 +16,7 @@ from sink.avro.registry import Registry
 from sink.breadcrumb import Breadcrumb, default_directory
 from sink.breaker import Breaker, BreakerLimits
 from sink.careful import CarefulDecoder
+from sink.cli import connections
 from sink.collector import Collector
 from sink.datasets import Dataset
 from sink.flush import Flusher, Limits
@@ -75,6 +76,12 @@ def options_of(settings: Settings) -> Options:
         patience=min(10.0, settings.flush_budget),
         session_timeout=float(settings.kafka.get("session.timeout.ms", "45000")) / 1000,
     )
+
+
+def without_group(settings: Settings) -> dict[str, str]:
+    """Give librdkafka's options for a consumer that joins no group."""
+    options = connections.kafka_options(settings, servers=None)
+    return {name: value for name, value in options.items() if not name.startswith("group.")}
 
 
 def outside_the_group(options: Options) -> Options:
