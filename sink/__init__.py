@@ -3,14 +3,15 @@
 Where to find things, top to bottom; imports only go down:
 
 - ``cli``: one file a command, the place where objects are built and wired
-- ``supervisor``: ``sink run``, a pipeline in a thread for each dataset; ``producing``: producer, exchange dumps,
-  simulator; ``stack``: the development servers
+- ``supervisor``: ``sink run``, a pipeline in a thread for each dataset; ``replaying``: the same pipeline over a stretch
+  of a topic; ``producing``: producer, exchange dumps, simulator; ``stack``: the development servers
 - ``pipeline``: THE loop of one dataset: poll, collect, flush, then commit offsets; ``claims`` takes partitions,
   ``pressure`` holds Kafka back, ``lane`` gives the writer its tasks, ``collector`` fills the next batch, ``starts``
   asks Kafka where a partition begins, ``assignment`` knows our partitions, ``breaker`` stops on rubbish, ``careful``
   outlives messages that end the process (``breadcrumb`` remembers them), ``tasks`` is the writer thread
 - ``flush``: one batch, one transaction (fence, positions); ``write``: its rows (fast path, upsert, bisection)
 - ``avro``: framing, registry, encode, decode (reference and columnar); ``kafka``: the only reader, topics
+- ``repairs``: what replays and operators change in the ledger
 - ``ledger``: positions, flushes, quarantine; ``rows``: check, deduplicate, sort; ``batch``: columns and raw messages
 - ``datasets``: DATASETS binds model, schema and topic of each dataset
 - ``db``: every table, sessions, the repository, hypertables, migrations

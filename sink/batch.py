@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -88,6 +89,8 @@ class Decoded:
 
     frame: pl.DataFrame
     bad: list[BadRow] = field(default_factory=list)
+    ignored: Sequence[int] = ()
+    """Indices of good messages that were left out on purpose, as a replay of some symbols does with the others."""
     schema_ids: frozenset[str] = frozenset()
     unknown_fields: int = 0
 
@@ -225,6 +228,26 @@ class Batch:
                     counts[partition] += 1
         return counts
 
+    def ignored_from(self, starts: Mapping[int, int]) -> Counter[int]:
+        """Count each partition's messages that were left out on purpose, from its start on."""
+        return Counter(
+            partition for partition, offset in self._ignored() if offset >= starts.get(partition, offset + 1)
+        )
+
+    def wanted(self) -> set[tuple[int, int]]:
+        """Give partition and offset of every message that was not left out on purpose."""
+        places = {
+            place
+            for chunk in self._chunks
+            for place in zip(chunk.messages.partitions, chunk.messages.offsets, strict=True)
+        }
+        return places.difference(self._ignored())
+
+    def _ignored(self) -> Iterator[tuple[int, int]]:
+        for chunk in self._chunks:
+            for index in chunk.decoded.ignored:
+                yield chunk.messages.partitions[index], chunk.messages.offsets[index]
+
     @property
     def schema_ids(self) -> frozenset[str]:
         """Writer schemas seen."""
@@ -263,6 +286,7 @@ def _narrow(chunk: _Chunk, keep: Callable[[int, int], bool]) -> _Chunk:
     decoded = Decoded(
         frame=frame.with_columns(pl.col("moved").alias(MESSAGE)).drop("moved"),
         bad=[replace(bad, index=moved[bad.index]) for bad in chunk.decoded.bad if bad.index in moved],
+        ignored=[moved[index] for index in chunk.decoded.ignored if index in moved],
         schema_ids=chunk.decoded.schema_ids,
         unknown_fields=chunk.decoded.unknown_fields,
     )

@@ -49,6 +49,12 @@ class BadFile(SinkError):
     exit_code: ClassVar[int] = 5
 
 
+class Interrupted(SinkError):
+    """The work stopped before its end; the message names the command that goes on."""
+
+    exit_code: ClassVar[int] = 6
+
+
 class BadMessage(SinkError):
     """A message cannot become a row; it belongs in quarantine."""
 

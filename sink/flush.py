@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,8 +14,8 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from sink import ledger
-from sink.batch import Batch
+from sink import ledger, repairs
+from sink.batch import Batch, Rejected
 from sink.datasets import Dataset
 from sink.db.connect import cut_after
 from sink.db.errors import translate
@@ -23,7 +23,7 @@ from sink.db.models import table_of
 from sink.db.sqlstates import Fault, fault_of
 from sink.db.target import Revisions, refuse_revision, refuse_table
 from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
-from sink.ledger import Claim, Entry, Kind, Locked, Source, Start
+from sink.ledger import Claim, Entry, Locked, Source, Start
 from sink.prepared import Prepared, prepare
 from sink.write import RowWriter, Written
 
@@ -115,15 +115,7 @@ class Flusher:
         latest = now + self._limits.future_tolerance
         return prepare(batch, self._dataset, self._writer.columns, starts, now=now, latest=latest)
 
-    def flush(
-        self,
-        batch: Batch,
-        claims: Mapping[int, Claim],
-        prepared: Prepared | None = None,
-        *,
-        kind: Kind = "flush",
-        replay_id: str | None = None,
-    ) -> Flushed:
+    def flush(self, batch: Batch, claims: Mapping[int, Claim], prepared: Prepared | None = None) -> Flushed:
         """Make a batch durable for the partitions that are still ours.
 
         Raises TransientError (run it again), OversizeError (run its halves), DefinitionError or UnlistedError (halt).
@@ -140,10 +132,9 @@ class Flusher:
                     cursor,
                     self._source,
                     done.entries,
-                    kind=kind,
+                    kind=self._source.kind,
                     owner=self._owner,
                     schema_ids=batch.schema_ids,
-                    replay_id=replay_id,
                 )
                 ledger.advance(cursor, self._source, done.entries)
         done.durable |= {entry.partition: entry.to_offset for entry in done.entries}
@@ -192,8 +183,8 @@ class Flusher:
     def recognise(self, cluster_id: str, group_id: str) -> None:
         """Refuse to go on where the positions belong to another Kafka cluster; warn of others who write here."""
         with self._transaction() as cursor:
-            ledger.recognise(cursor, self._source.sink_id, cluster_id, group_id)
-            others = ledger.others(cursor, self._source.sink_id, self._dataset.name)
+            ledger.recognise(cursor, self._source.keeper, cluster_id, group_id)
+            others = ledger.others(cursor, self._source.keeper, self._dataset.name)
         if others:
             log.warning(
                 "other sinks have written into this table; rows converge as long as all read the same messages",
@@ -219,6 +210,11 @@ class Flusher:
             ledger.advance(cursor, self._source, [entry])
         done.durable[claim.partition] = to_offset
         return done
+
+    def move(self, targets: Mapping[int, int], *, reason: str | None = None) -> dict[int, int]:
+        """Set positions as an operator wants them, recorded as rewind or skip; give where each stood."""
+        with self._transaction() as cursor:
+            return repairs.move(cursor, self._source, targets, owner=self._owner, reason=reason)
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
@@ -259,31 +255,13 @@ class Flusher:
         written = Written()
         if prepared.newest is not None:
             written = self._writer.write(cursor, prepared.newest, prepared.encoded)
-        rejected = [*prepared.rejected, *(batch.reject(chunk, bad) for chunk, bad in written.refused)]
-        ledger.quarantine(cursor, self._source.sink_id, self._source.topic, rejected)
+        rejected = rejected_of(batch, prepared, written)
+        ledger.quarantine(cursor, self._source.keeper, self._source.topic, rejected)
         done.reasons.update(row.reason for row in rejected)
-        quarantined = Counter(row.partition for row in rejected)
-        for partition, start in starts.items():
-            first, last = prepared.times.get(partition, (None, None))
-            messages = prepared.messages[partition]
-            done.entries.append(
-                Entry(
-                    partition=partition,
-                    from_offset=start,
-                    to_offset=batch.spans[partition].end,
-                    claim=claims[partition],
-                    leader_epoch=batch.spans[partition].leader_epoch,
-                    messages=messages,
-                    rows_written=written.changed[partition],
-                    rows_not_newer=written.accepted[partition] - written.changed[partition],
-                    # what is neither written nor refused gave way to a newer version in this very batch
-                    rows_deduplicated=messages - written.accepted[partition] - quarantined[partition],
-                    late=prepared.late.get(partition, 0),
-                    quarantined=quarantined[partition],
-                    first_event_at=first,
-                    last_event_at=last,
-                )
-            )
+        done.entries += entries_of(batch, claims, prepared, written, rejected)
+        if self._source.replay_id is not None:
+            refused = {(row.partition, row.offset) for row in rejected}
+            repairs.mark_replayed(cursor, self._source, done.entries, lambda: batch.wanted() - refused)
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Cursor]:
@@ -342,6 +320,46 @@ class Flusher:
 
 def _milliseconds(seconds: float) -> str:
     return f"{int(seconds * 1000)}ms"
+
+
+def rejected_of(batch: Batch, prepared: Prepared, written: Written) -> list[Rejected]:
+    """Give the messages that go to quarantine: undecodable, not plausible, refused by the database."""
+    return [*prepared.rejected, *(batch.reject(chunk, bad) for chunk, bad in written.refused)]
+
+
+def entries_of(
+    batch: Batch,
+    claims: Mapping[int, Claim],
+    prepared: Prepared,
+    written: Written,
+    rejected: Sequence[Rejected],
+) -> list[Entry]:
+    """Make the ledger's entries of what was written; their counts of messages add up."""
+    quarantined = Counter(row.partition for row in rejected)
+    entries = []
+    for partition, start in prepared.starts.items():
+        first, last = prepared.times.get(partition, (None, None))
+        messages, ignored = prepared.messages[partition], prepared.ignored.get(partition, 0)
+        entries.append(
+            Entry(
+                partition=partition,
+                from_offset=start,
+                to_offset=batch.spans[partition].end,
+                claim=claims[partition],
+                leader_epoch=batch.spans[partition].leader_epoch,
+                messages=messages,
+                rows_written=written.changed[partition],
+                rows_not_newer=written.accepted[partition] - written.changed[partition],
+                # what is neither written, refused nor ignored gave way to a newer version in this very batch
+                rows_deduplicated=messages - written.accepted[partition] - quarantined[partition] - ignored,
+                ignored=ignored,
+                late=prepared.late.get(partition, 0),
+                quarantined=quarantined[partition],
+                first_event_at=first,
+                last_event_at=last,
+            )
+        )
+    return entries
 
 
 # Local to the transaction, so that a pooler may stand between. synchronous_commit is raised to at least 'on' and never

@@ -23,10 +23,33 @@ Kind = Literal["flush", "replay", "rewind", "skip", "gap"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Whose positions: one sink (a consumer group's id) reading one topic."""
+    """Whose positions: one sink (a consumer group's id) reading one topic, or one of its replays.
+
+    A replay has positions and flushes of its own, but quarantines as the sink whose messages it reads again.
+    """
 
     sink_id: str
     topic: str
+    replay_id: str | None = None
+    replay_of: str | None = None
+    """The sink whose messages are replayed."""
+
+    @property
+    def keeper(self) -> str:
+        """The sink under whose id bad messages are kept."""
+        return self.replay_of or self.sink_id
+
+    @property
+    def kind(self) -> Kind:
+        """What a flush is called in the ledger."""
+        return "flush" if self.replay_id is None else "replay"
+
+
+def replay_of(sink: Source, replay_id: str) -> Source:
+    """Give the source of one of a sink's replays."""
+    return Source(
+        sink_id=f"{sink.sink_id}/replay/{replay_id}", topic=sink.topic, replay_id=replay_id, replay_of=sink.sink_id
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +101,7 @@ class Entry:
     rows_written: int = 0
     rows_not_newer: int = 0
     rows_deduplicated: int = 0
+    ignored: int = 0
     late: int = 0
     quarantined: int = 0
     first_event_at: datetime | None = None
@@ -211,7 +235,7 @@ def advance(cursor: psycopg.Cursor, source: Source, entries: Sequence[Entry]) ->
         raise DefinitionError(f"moved {cursor.rowcount} of {len(entries)} positions of {source.topic} under lock")
 
 
-_COUNTED = ("messages", "rows_written", "rows_not_newer", "rows_deduplicated", "late", "quarantined")
+_COUNTED = ("messages", "rows_written", "rows_not_newer", "rows_deduplicated", "ignored", "late", "quarantined")
 _RECORD = f"""
 WITH part AS (
     SELECT * FROM unnest(
@@ -233,9 +257,10 @@ WITH part AS (
     RETURNING f.partition
 )
 INSERT INTO sink.flushes (sink_id, topic, partition, from_offset, to_offset, claim_seq, owner, kind, replay_id,
-    schema_ids, first_event_at, last_event_at, opened_at, committed_at, {", ".join(_COUNTED)})
+    reason, schema_ids, first_event_at, last_event_at, opened_at, committed_at, {", ".join(_COUNTED)})
 SELECT %(sink_id)s, %(topic)s, partition, from_offset, to_offset, claim_seq, %(owner)s, %(kind)s, %(replay_id)s,
-    %(schema_ids)s::text[], first_event_at, last_event_at, clock_timestamp(), clock_timestamp(), {", ".join(_COUNTED)}
+    %(reason)s, %(schema_ids)s::text[], first_event_at, last_event_at, clock_timestamp(), clock_timestamp(),
+    {", ".join(_COUNTED)}
 FROM part p WHERE NOT EXISTS (SELECT FROM extended e WHERE e.partition = p.partition)
 """  # noqa: S608 (only the column names above are composed)
 
@@ -248,7 +273,7 @@ def record(
     kind: Kind,
     owner: str,
     schema_ids: Iterable[str] = (),
-    replay_id: str | None = None,
+    reason: str | None = None,
 ) -> None:
     """Account for the offsets of a flush; a contiguous row of the same claim, younger than 60 s, is extended."""
     names = ("partition", "from_offset", "to_offset", "first_event_at", "last_event_at", *_COUNTED)
@@ -262,7 +287,8 @@ def record(
             "topic": source.topic,
             "kind": kind,
             "owner": owner,
-            "replay_id": replay_id,
+            "replay_id": source.replay_id,
+            "reason": reason,
             "schema_ids": sorted(schema_ids),
         },
     )

@@ -26,6 +26,7 @@ class Prepared:
     encoded: bytes
     rejected: list[Rejected]
     messages: Mapping[int, int]
+    ignored: Mapping[int, int]
     late: Mapping[int, int]
     times: Mapping[int, tuple[datetime, datetime]]
 
@@ -38,11 +39,18 @@ def prepare(
     ``latest`` is the last time that is plausible; rows older than the dataset's retention before ``now`` are late.
     """
     rejected = [row for row in batch.undecodable() if row.offset >= starts.get(row.partition, row.offset + 1)]
-    messages = batch.messages_from(starts)
+    messages, ignored = batch.messages_from(starts), batch.ignored_from(starts)
     frame = batch.frame()
     if frame is None:
         return Prepared(
-            starts=starts, newest=None, encoded=b"", rejected=rejected, messages=messages, late={}, times={}
+            starts=starts,
+            newest=None,
+            encoded=b"",
+            rejected=rejected,
+            messages=messages,
+            ignored=ignored,
+            late={},
+            times={},
         )
     if any(starts.get(number) != span.base for number, span in batch.spans.items()):
         frame = rows.not_yet_durable(frame, starts)
@@ -57,6 +65,7 @@ def prepare(
         encoded=encoded(newest.winners.select(columns)),
         rejected=[*rejected, *(batch.reject(chunk, bad) for chunk, bad in checked.bad)],
         messages=messages,
+        ignored=ignored,
         late=late,
         times=rows.event_times(checked.good, dataset),
     )

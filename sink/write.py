@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import polars as pl
 import psycopg
 from psycopg import errors, sql
+from sqlalchemy import Table
 
 from sink import rows
 from sink.batch import CHUNK, MESSAGE, BadRow
@@ -42,10 +43,12 @@ class RowWriter:
     the upsert at once; the fast path is tried again after 1, 2, 4 ... 64 of them.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, target: Table | None = None) -> None:
+        """Write into the dataset's own table, or into ``target``, which has its columns and its key."""
         self._dataset = dataset
-        self.columns = flushed_columns(table_of(dataset.model))
-        self._table = sql.Identifier(dataset.name)
+        table = table_of(dataset.model) if target is None else target
+        self.columns = flushed_columns(table)
+        self._table = sql.Identifier(*filter(None, (table.schema, table.name)))
         stage = f"stage_{dataset.name}"
         self._stage = sql.Identifier(stage)
         self._create_stage = sql.SQL(
@@ -54,7 +57,7 @@ class RowWriter:
         self._upsert = sql.SQL(
             "WITH written AS ({} RETURNING source_partition)"
             " SELECT source_partition, count(*) FROM written GROUP BY source_partition"
-        ).format(upsert_stage(table_of(dataset.model), stage))
+        ).format(upsert_stage(table, stage))
         self._pause = 0
         self._until_probe = 0
 

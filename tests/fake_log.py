@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sink.batch import Decoded, Messages
 from sink.errors import DefinitionError, TransientError
@@ -95,6 +96,13 @@ class FakeLog:
         if self.silent:
             raise TransientError("no answer")
         return self.log_starts.get(partition, 0), self.end(partition)
+
+    def offsets_at(self, moment: datetime, partitions: Sequence[int]) -> dict[int, int]:
+        """Give the first offset whose record time is not before a moment; the log's end where there is none."""
+        return {
+            partition: next((one.offset for one in self.told[partition] if one.at >= moment), self.end(partition))
+            for partition in partitions
+        }
 
     def committed(self, partitions: Sequence[int]) -> dict[int, Committed]:
         """Give the group's commits."""

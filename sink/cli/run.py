@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -20,28 +17,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sink import logs, supervisor
-from sink.assignment import Assignment
-from sink.avro.columns import decoder_of
 from sink.avro.decode import Decoder
 from sink.avro.registry import Registry
-from sink.breadcrumb import Breadcrumb, default_directory
-from sink.breaker import Breaker, BreakerLimits
-from sink.careful import CarefulDecoder
-from sink.cli import connections
-from sink.collector import Collector
+from sink.cli import connections, wiring
 from sink.datasets import DATASETS, Dataset
 from sink.db.connect import open_connection
 from sink.db.target import revisions_in
 from sink.db.tls import hopeless as database_hopeless
 from sink.errors import SinkError
-from sink.flush import Flusher, Limits
+from sink.flush import Flusher
 from sink.kafka.consumer import TopicConsumer
 from sink.kafka.reach import hopeless as kafka_hopeless
-from sink.ledger import Source
-from sink.pipeline import Options, Pipeline
 from sink.resources import resource_folder
 from sink.settings import Settings, load
-from sink.tasks import ThreadWriter
 
 app = typer.Typer(add_completion=False)
 
@@ -88,81 +76,37 @@ def all_of(failures: Mapping[str, SinkError]) -> SinkError:
     return type(first)("; ".join(f"{name}: {failure}" for name, failure in failures.items()))
 
 
-def decoder_for(dataset: Dataset, settings: Settings, registry: Registry | None) -> Decoder:
-    """Make a dataset's decoder as the settings say."""
-    return decoder_of(dataset, registry=registry, schemas=settings.schemas, max_value_bytes=settings.max_message_bytes)
-
-
 def member_of(
     dataset: Dataset,
     settings: Settings,
     registry: Registry | None,
     *,
-    make_decoder: Callable[[Dataset, Settings, Registry | None], Decoder] = decoder_for,
+    make_decoder: Callable[[Dataset, Settings, Registry | None], Decoder] = wiring.decoder_for,
 ) -> supervisor.Member:
     """Wire all parts of one dataset's membership."""
-    topic, group = f"{settings.topic_prefix}{dataset.name}", f"{settings.group_prefix}.{dataset.name}"
-    owner = f"{socket.gethostname()}/{os.getpid()}"
-    budget = settings.flush_budget
-    lock_timeout = min(settings.lock_timeout, budget)
+    source, owner = wiring.source_of(dataset, settings), wiring.owner_name()
     url = connections.database_url(settings)
     kafka = connections.kafka_options(settings, servers=None)
-    consumer = TopicConsumer(options=kafka, topic=topic, group=group)
+    consumer = TopicConsumer(options=kafka, topic=source.topic, group=source.sink_id)
     flusher = Flusher(
         dataset=dataset,
-        source=Source(sink_id=group, topic=topic),
+        source=source,
         owner=owner,
         connect=lambda: open_connection(url, application_name=f"sink {dataset.name} {owner}"),
-        limits=Limits(
-            deadline=budget,
-            lock_timeout=lock_timeout,
-            # a claim that gives up first would never end what keeps it waiting
-            claim_patience=min(settings.claim_patience, lock_timeout * 2 / 3),
-            idle_timeout=min(settings.idle_timeout, budget),
-            statement_timeout=min(settings.statement_timeout, budget),
-            future_tolerance=timedelta(seconds=settings.future_tolerance),
-        ),
+        limits=wiring.limits_of(settings),
     )
-    assignment = Assignment()
-    collector = Collector(
-        topic=topic,
-        order=settings.clock_of(dataset.name),
-        decoder=CarefulDecoder(
-            make_decoder(dataset, settings, registry),
-            Breadcrumb(
-                settings.state_directory or default_directory(), settings.kafka["bootstrap.servers"], topic, group
-            ),
-            on_crash=settings.on_crash,
-        ),
-        breaker=Breaker(
-            BreakerLimits(share=settings.breaker.share, window=settings.breaker.window, run=settings.breaker.run)
-        ),
-        assignment=assignment,
-        clock=time.monotonic,
-    )
-    pipeline = Pipeline(
-        dataset=dataset.name,
+    pipeline = wiring.pipeline_of(
+        dataset,
+        settings,
         kafka=consumer,
-        assignment=assignment,
-        collector=collector,
+        topic=source.topic,
+        decoder=wiring.careful(make_decoder(dataset, settings, registry), settings, source.topic, source.sink_id),
         flusher=flusher,
-        writer=ThreadWriter(dataset.name),
-        options=Options(
-            max_rows=settings.batch.max_rows,
-            max_bytes=settings.batch.max_bytes,
-            max_age=settings.batch.max_age,
-            initial_offset=settings.initial_offset,
-            skip_lost=settings.on_data_loss == "skip",
-            revoke_deadline=min(10.0, budget),
-            patience=min(10.0, budget),
-            session_timeout=float(settings.kafka.get("session.timeout.ms", "45000")) / 1000,
-        ),
-        clock=time.monotonic,
-        dice=random.Random(),  # noqa: S311 (spreads retries, guards nothing)
+        options=wiring.options_of(settings),
     )
     return supervisor.Member(
         dataset=dataset.name,
-        group=group,
+        group=source.sink_id,
         consumer=consumer,
         flusher=flusher,
         pipeline=pipeline,

@@ -180,6 +180,8 @@ class Flush(Base):
     owner: Mapped[String]
     kind: Mapped[String]
     replay_id: Mapped[String | None]
+    reason: Mapped[String | None]
+    """Why an operator moved the position."""
     messages: Mapped[Big] = mapped_column(server_default=text("0"))
     rows_written: Mapped[Big] = mapped_column(server_default=text("0"))
     rows_not_newer: Mapped[Big] = mapped_column(server_default=text("0"))
@@ -216,6 +218,24 @@ class Quarantine(Base):
     replayed_at: Mapped[Timestamp | None]
     dropped_at: Mapped[Timestamp | None]
     drop_reason: Mapped[String | None]
+
+
+class Replay(Base):
+    """A bounded stretch of a topic, read again beside the group: what it reads, who is at it, what came of it."""
+
+    __tablename__ = "replays"
+    __table_args__ = (Index(None, "sink_id", "created_at"), {"schema": SINK_SCHEMA})
+
+    id: Mapped[String] = mapped_column(primary_key=True)
+    sink_id: Mapped[String]
+    topic: Mapped[String]
+    ranges: Mapped[dict[str, list[int]]] = mapped_column(JSONB)
+    symbols: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    owner: Mapped[String]
+    created_at: Mapped[Timestamp] = mapped_column(server_default=func.now())
+    seen_at: Mapped[Timestamp] = mapped_column(server_default=func.now())
+    finished_at: Mapped[Timestamp | None]
+    totals: Mapped[Any | None] = mapped_column(JSONB)
 
 
 class Sink(Base):

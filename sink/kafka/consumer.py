@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import cast
 
 import structlog
@@ -85,6 +86,7 @@ class TopicConsumer:
             raise ConfigError(f"librdkafka refuses its options: {_cause(error).str()}") from error
         self._listener: Listener | None = None
         self._listener_failed = False
+        self._in_group = True
 
     def subscribe(self, listener: Listener) -> None:
         """Join the group; the listener hears of partitions inside :meth:`poll`."""
@@ -92,6 +94,21 @@ class TopicConsumer:
         self._consumer.subscribe(
             [self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
+
+    def take(self, listener: Listener, partitions: Sequence[int]) -> None:
+        """Read these partitions outside the group, without joining it; the listener hears of them before this returns.
+
+        Give such a consumer a group of its own: nothing is committed under it, and nobody need be granted it.
+        """
+        self._listener = listener
+        self._in_group = False
+        taken = [TopicPartition(self.topic, partition, OFFSET_BEGINNING) for partition in partitions]
+        try:
+            self._consumer.assign(taken)
+            self._consumer.pause(taken)
+        except KafkaException as error:
+            raise translated(_cause(error), doing=f"reading {self.topic}") from error
+        listener.assigned(partitions)
 
     def poll(self, limit: int, wait: float) -> Polled:
         """Give up to ``limit`` messages within ``wait`` seconds; rebalances happen in here.
@@ -117,6 +134,8 @@ class TopicConsumer:
         for message, error in zip(received, errors, strict=True):
             if error is None:
                 continue
+            if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._in_group:
+                continue  # librdkafka asks for the coordinator even where no group is joined
             if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                 reached[_known(message.partition())] = _known(message.offset())
                 continue
@@ -174,6 +193,22 @@ class TopicConsumer:
         except (KafkaException, TypeError) as error:  # None, not a pair, stands for a time-out
             raise TransientError(f"Kafka does not say which offsets {self.topic}/{partition} has: {error}") from error
         return low, high
+
+    def offsets_at(self, moment: datetime, partitions: Sequence[int], wait: float = 5) -> dict[int, int]:
+        """Give by partition the first offset whose record time is not before a moment; the log's end if there is none.
+
+        Record times are Kafka's, which a producer may have set; they need not rise with the offsets.
+        """
+        millis = max(0, round(moment.timestamp() * 1000))
+        asked = [TopicPartition(self.topic, partition, millis) for partition in partitions]
+        try:
+            answers = self._consumer.offsets_for_times(asked, timeout=wait)
+        except KafkaException as error:
+            raise translated(_cause(error), doing=f"asking {self.topic} for the offsets of a time") from error
+        return {
+            answer.partition: answer.offset if answer.offset >= 0 else self.log_range(answer.partition)[1]
+            for answer in answers
+        }
 
     def lag(self, positions: Mapping[int, int]) -> int | None:
         """Count the messages behind these positions, as far as the last fetches tell; None while they tell nothing."""

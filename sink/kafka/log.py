@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, Protocol
 
 from sink.batch import Messages
@@ -73,6 +74,13 @@ class AskedLog(Protocol):
 
     def identity(self) -> Identity:
         """Say which cluster and topic this is."""
+
+
+class TimedLog(AskedLog, Protocol):
+    """The questions of whoever chooses a stretch of a topic by time."""
+
+    def offsets_at(self, moment: datetime, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Give the first offset whose record time is not before a moment; the log's end where there is none."""
 
 
 class Log(AskedLog, Protocol):

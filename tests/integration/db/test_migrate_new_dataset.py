@@ -102,7 +102,7 @@ def test_liquidations_are_added_tuned_and_taken_back(tree: Tree) -> None:
 
     tree.command("alembic", "downgrade", "-1")
     assert (tree.value(CHUNK), tree.value(KEPT)) == ("3 days", "90 days")
-    tree.command("alembic", "downgrade", "0001")
+    tree.command("alembic", "downgrade", "0002")
     assert tree.value("SELECT to_regclass('liquidations')") is None
     assert tree.value(SAID) == "oldest code: 0001"
     assert tree.value(KEPT) is None

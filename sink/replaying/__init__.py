@@ -1,0 +1,1 @@
+"""A bounded stretch of a topic, read again outside the consumer group: ranges, symbols, rehearsal, the run itself."""
