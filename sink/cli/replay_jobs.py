@@ -18,6 +18,7 @@ from sink.db import replays
 from sink.db.connect import open_connection
 from sink.db.contents import reading
 from sink.db.replays import Known
+from sink.db.target import revisions_in
 from sink.errors import Interrupted, SinkError, TransientError
 from sink.flush import Flusher
 from sink.kafka.consumer import TopicConsumer
@@ -27,6 +28,7 @@ from sink.pipeline import Pipeline
 from sink.replaying.flushers import Rehearsal, Replayer
 from sink.replaying.run import Ownership, follow
 from sink.replaying.symbols import OnlySymbols
+from sink.resources import resource_folder
 from sink.settings import Settings
 
 CLOSE_DEADLINE = 5.0
@@ -75,6 +77,7 @@ def _replay(job: Job, registry: Registry | None) -> dict[str, Any]:
         connect=lambda: open_connection(job.url, application_name=f"sink replay {job.id} {owner}"),
         limits=wiring.limits_of(job.settings),
     )
+    flusher.inspect(revisions_in(resource_folder("migrations")))
     flusher.recognise(job.consumer.identity().cluster_id, job.source.sink_id)
     if not job.resumed:
         register(job)
