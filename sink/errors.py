@@ -37,6 +37,10 @@ class OversizeError(TransientError):
     """The database refused the amount of work in one statement; half as much may pass."""
 
 
+class DeadlineError(OversizeError):
+    """The database took too long for one transaction; half as much may pass, and later the same may."""
+
+
 class DefinitionError(SinkError):
     """Something the sink builds on (table, topic, grant, schema, server version) is missing or not as it must be."""
 

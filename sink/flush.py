@@ -22,7 +22,7 @@ from sink.db.errors import translate
 from sink.db.models import table_of
 from sink.db.sqlstates import Fault, fault_of
 from sink.db.target import Revisions, refuse_revision, refuse_table
-from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
+from sink.errors import DeadlineError, DefinitionError, OversizeError, SinkError, TransientError
 from sink.ledger import Claim, Entry, Locked, Source, Start
 from sink.prepared import Prepared, prepare
 from sink.write import RowWriter, Written
@@ -378,17 +378,18 @@ SELECT to_regclass('public.' || quote_ident(%(table)s))::oid,
 """
 
 
-_KINDS: Mapping[Fault, type[SinkError]] = {
-    Fault.TRANSIENT: TransientError,
-    Fault.OVERSIZE: OversizeError,
-    Fault.DEFINITION: DefinitionError,
+_KINDS: Mapping[Fault, tuple[type[SinkError], str]] = {
+    Fault.TRANSIENT: (TransientError, "the database cannot take the batch now"),
+    Fault.SLOW: (DeadlineError, "the database took too long for the batch"),
+    Fault.OVERSIZE: (OversizeError, "the database refused the size of the batch"),
+    Fault.DEFINITION: (DefinitionError, "the database is not as the sink needs it"),
 }
 
 
 def _translated(error: psycopg.Error) -> SinkError:
     """Say with the words that serve every command what the error means for a flush: wait, halve or halt."""
     sentence = str(translate(error))
-    kind = _KINDS.get(fault_of(error, written=frozenset()))
-    if kind is None:
-        return UnlistedError(f"the database answered with an error that has no rule: {sentence}")
-    return kind(sentence)
+    kind, lead = _KINDS.get(
+        fault_of(error, written=frozenset()), (UnlistedError, "the database answered with an error that has no rule")
+    )
+    return kind(f"{lead}: {sentence}")

@@ -17,7 +17,7 @@ from sink.assignment import Assignment, State
 from sink.breaker import BreakerState
 from sink.claims import Claims
 from sink.collector import Collector, Load
-from sink.errors import DefinitionError, OversizeError, SinkError, TransientError
+from sink.errors import DeadlineError, DefinitionError, OversizeError, SinkError, TransientError
 from sink.flush import Flushed, Flusher, UnlistedError
 from sink.kafka.log import Identity, Log, LogFault, Polled
 from sink.lane import UNLISTED_TRIES, Lane
@@ -323,7 +323,7 @@ class Pipeline:
         if halves:
             log.warning("halving the batch", dataset=self.dataset, messages=load.batch.count, error=str(error))
             self._queue.extendleft(Load(half, load.claims, load.since) for half in reversed(halves))
-        elif isinstance(error, OversizeError) or (isinstance(error, UnlistedError) and load.tries >= UNLISTED_TRIES):
+        elif _lasting(error, load.tries):
             self._lane.halt(error)
         elif isinstance(error, TransientError | UnlistedError):
             stale = [n for n in load.batch.spans if not self.assignment.reading_under(n, load.claims[n])]
@@ -424,3 +424,10 @@ class Pipeline:
             self._lane.halt(DefinitionError(f"Kafka denies access: {fault.error}"))
         else:
             log.warning("Kafka", dataset=self.dataset, partition=fault.partition, error=fault.error)
+
+
+def _lasting(error: SinkError, tries: int) -> bool:
+    """Say whether a flush that cannot be halved any more will fail again; a database that stalls is only slow."""
+    if isinstance(error, OversizeError):
+        return not isinstance(error, DeadlineError)
+    return isinstance(error, UnlistedError) and tries >= UNLISTED_TRIES

@@ -40,7 +40,7 @@ def owner_name() -> str:
 def limits_of(settings: Settings) -> Limits:
     """Give what bounds a transaction."""
     budget = settings.flush_budget
-    lock_timeout = min(settings.lock_timeout, budget)
+    lock_timeout = min(settings.lock_timeout, budget / 2)  # waiting for a lock is no slow flush
     return Limits(
         deadline=budget,
         lock_timeout=lock_timeout,

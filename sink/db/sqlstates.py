@@ -17,6 +17,8 @@ class Fault(Enum):
     """Table, grant or type is not as it must be: halt and say what to mend; never quarantine."""
     OVERSIZE = "oversize"
     """Too much at once: halve the batch."""
+    SLOW = "slow"
+    """Longer than a transaction may take: halve the batch, and try a single row for ever."""
     TRANSIENT = "transient"
     """The server is away or busy: keep the batch and try again, for ever."""
     UNLISTED = "unlisted"
@@ -31,7 +33,7 @@ _EXACT = {
     "54000": Fault.DATA,  # value too large for an index entry
     "53400": Fault.OVERSIZE,  # TimescaleDB's limit of tuples decompressed in one statement
     "57014": Fault.OVERSIZE,  # our own statement_timeout
-    "25P04": Fault.OVERSIZE,  # our own transaction_timeout
+    "25P04": Fault.SLOW,  # our own transaction_timeout
     "55P03": Fault.TRANSIENT,
     "25006": Fault.TRANSIENT,  # a standby: the primary moved
     "25P03": Fault.TRANSIENT,  # idle_in_transaction_session_timeout

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, make_url, text
 from sink.datasets import DATASETS
 from sink.db.connect import open_connection
 from sink.db.target import Revisions, revisions_in
-from sink.errors import ConfigError, DefinitionError, OversizeError, RefusedError, TransientError
+from sink.errors import ConfigError, DeadlineError, DefinitionError, OversizeError, RefusedError, TransientError
 from sink.flush import Flusher, Limits
 from sink.ledger import Source
 from tests.black_hole import wire_to
@@ -255,7 +255,7 @@ def test_a_transaction_that_takes_too_long_in_many_short_statements_asks_for_a_s
         if connection.dialect.server_version_info < (17,):  # type: ignore[operator] # known once connected
             expected: type[TransientError] = TransientError
         else:
-            expected = OversizeError
+            expected = DeadlineError
     flusher = flusher_of(writer_url, limits=Limits(deadline=0.5, grace=1.0))
     claims = {0: claimed(flusher)}
     fail_inserts(engine, "PERFORM pg_sleep(2);")

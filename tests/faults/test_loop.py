@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from sink.errors import DefinitionError, RefusedError
+from sink.errors import DeadlineError, DefinitionError, RefusedError
 from sink.kafka.log import Committed, LogFault
 from sink.pipeline import Options
 from tests.fake_log import FakeLog, partition_of
@@ -88,6 +88,19 @@ def test_fault_30_a_limit_on_one_statement_is_passed_by_halving(rig: Rig, log: F
     assert max(rig.flusher.sizes) > 3 >= min(rig.flusher.sizes)
     assert chain_is_whole(engine)
     assert rig.pipeline.failure is None
+
+
+def test_fault_30_a_database_that_stalls_again_and_again_halts_nothing(rig: Rig, log: FakeLog, engine: Engine) -> None:
+    """It ends transactions for their time, however small they are: halving helps the slow, waiting the stalled."""
+    log.told = {0: partition_of(0, [0, 1])}
+    log.assign(0)
+    rig.flusher.errors = [DeadlineError("too slow")] * 6
+
+    rig.steps(60)
+
+    assert rig.pipeline.failure is None
+    assert rig.flusher.sizes[:2] == [2, 1]
+    assert ids(engine) == [0, 1]
 
 
 def test_fault_32_a_failover_that_lost_commits_is_noticed_while_idle(rig: Rig, log: FakeLog, engine: Engine) -> None:

@@ -35,7 +35,7 @@ from sink.db.sqlstates import Fault, fault_of
         ("57P01", Fault.TRANSIENT),
         ("25006", Fault.TRANSIENT),
         ("25P03", Fault.TRANSIENT),
-        ("25P04", Fault.OVERSIZE),
+        ("25P04", Fault.SLOW),
         ("XX000", Fault.UNLISTED),
         ("23505", Fault.UNLISTED),
     ],
