@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 
 import pytest
@@ -22,6 +23,7 @@ def rows() -> dict[int, list[str]]:
     return {number: cells[1:] for number, cells in zip(numbers, lines, strict=True)}
 
 
+@functools.cache
 def written() -> set[str]:
     """Name every test of a fault in the tree, as path::function."""
     return {
