@@ -6,9 +6,10 @@ Where to find things, top to bottom; imports only go down:
 - ``supervisor``: ``sink run``, a pipeline in a thread for each dataset; ``replaying``: the same pipeline over a stretch
   of a topic; ``producing``: producer, exchange dumps, simulator; ``stack``: the development servers
 - ``pipeline``: THE loop of one dataset: poll, collect, flush, then commit offsets; ``claims`` takes partitions,
-  ``pressure`` holds Kafka back, ``lane`` gives the writer its tasks, ``collector`` fills the next batch, ``starts``
-  asks Kafka where a partition begins, ``assignment`` knows our partitions, ``breaker`` stops on rubbish, ``careful``
-  outlives messages that end the process (``breadcrumb`` remembers them), ``tasks`` is the writer thread
+  ``pressure`` holds Kafka back, ``lookout`` notices what Kafka's client does not tell, ``lane`` gives the writer its
+  tasks, ``collector`` fills the next batch, ``starts`` asks Kafka where a partition begins, ``assignment`` knows our
+  partitions, ``breaker`` stops on rubbish, ``careful`` outlives messages that end the process (``breadcrumb``
+  remembers them), ``tasks`` is the writer thread
 - ``flush``: one batch, one transaction (fence, positions); ``write``: its rows (fast path, upsert, bisection)
 - ``avro``: framing, registry, encode, decode (reference and columnar); ``kafka``: the only reader, topics
 - ``repairs``: what replays and operators change in the ledger

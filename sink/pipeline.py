@@ -19,9 +19,10 @@ from sink.claims import Claims
 from sink.collector import Collector, Load
 from sink.errors import DeadlineError, DefinitionError, OversizeError, SinkError, TransientError
 from sink.flush import Flushed, Flusher, UnlistedError
-from sink.kafka.log import Identity, Log, LogFault, Polled
+from sink.kafka.log import Log, LogFault, Polled
 from sink.lane import UNLISTED_TRIES, Lane
 from sink.ledger import Claim, Locked
+from sink.lookout import Lookout
 from sink.pressure import Pressure
 from sink.starts import Initial
 from sink.tasks import Writer
@@ -47,8 +48,8 @@ class Options:
     revoke_deadline: float = 10
     patience: float = 10
     """How long a full batch waits for the flush before it without a poll."""
-    identity_every: float = 30
-    """How often Kafka is asked whether the topic is still the one we began with."""
+    look_every: float = 30
+    """How often Kafka is asked whether the topic is still the one we began with, and what it has for us."""
 
 
 @dataclass(slots=True)
@@ -99,7 +100,6 @@ class Pipeline:
         self._queue: deque[Load] = deque()
         self._in_flight: Load | None = None
         self._positions_at = 0.0
-        self._identity_at = clock() + options.identity_every
         self._lane = Lane(dataset=dataset, writer=writer, clock=clock, dice=dice)
         self._pressure = Pressure(
             kafka=kafka,
@@ -122,6 +122,16 @@ class Pipeline:
             clock=clock,
             initial_offset=options.initial_offset,
             skip_lost=options.skip_lost,
+        )
+        self._lookout = Lookout(
+            dataset=dataset,
+            kafka=kafka,
+            assignment=assignment,
+            lane=self._lane,
+            pressure=self._pressure,
+            clock=clock,
+            every=options.look_every,
+            claim_again=self._claim_again,
         )
 
     @property
@@ -227,8 +237,8 @@ class Pipeline:
             return
         if waiting := self.assignment.to_claim(now):
             self._claims.start(waiting)
-        elif now >= self._identity_at:
-            self._lane.run(self._kafka.identity, self._compare_identity, self._not_told)
+        elif self._lookout.due:
+            self._lookout.look()
         elif self._queue:
             self._start_flush(self._queue.popleft())
         elif self._due():
@@ -363,23 +373,6 @@ class Pipeline:
             elif row.next_offset != partition.durable:
                 log.warning("position moved by somebody else; claimed again", dataset=self.dataset, partition=number)
                 self._claim_again([number], 0.0)
-
-    def _compare_identity(self, found: Identity) -> None:
-        """Claim again what belongs to a topic that was deleted and made anew meanwhile; the claim then refuses it.
-
-        Offsets go on in the new topic as if nothing had happened, so that Kafka's client reads on behind the first
-        messages of it, without a word.
-        """
-        self._identity_at = self._clock() + self._options.identity_every
-        other = [n for n in self.assignment.in_state(State.READING) if self.assignment[n].topic_id != found.topic_id]
-        if other:
-            self._claim_again(other, 0.0)
-
-    def _not_told(self, error: SinkError) -> None:
-        """Ask again another time where Kafka is away: what is collected can be written meanwhile."""
-        self._identity_at = self._clock() + self._options.identity_every
-        if not isinstance(error, TransientError):
-            self._lane.halt(error)
 
     # ---- reading
 

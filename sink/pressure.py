@@ -63,6 +63,11 @@ class Pressure:
         """Whether the batch that is filled has reached its bounds."""
         return self._collector.count >= self._max_rows or self._collector.size >= self._max_bytes
 
+    @property
+    def held_back(self) -> bool:
+        """Whether what is collected has to be written or decoded before more may come."""
+        return self.paused or self.full or self._collector.stuck
+
     def hold_back(self) -> bool:
         """Say whether to leave Kafka alone this round, because a full batch waits for the flush before it.
 

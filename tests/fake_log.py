@@ -25,6 +25,8 @@ class FakeLog:
     faults: list[LogFault] = field(default_factory=list)
     broken: bool = False
     """The next poll breaks off; what it would have given is lost on the way."""
+    asleep: set[int] = field(default_factory=set)
+    """Partitions that deliver nothing, and tell no end, until they are read from somewhere again."""
     silent: bool = False
     """Kafka answers no questions."""
     topic_id: str = "topic-1"
@@ -68,7 +70,7 @@ class FakeLog:
         reached = {
             partition: self.end(partition)
             for partition, at in self._positions.items()
-            if partition not in self._paused and not self._deliver(partition) and at >= 0
+            if partition not in self._paused | self.asleep and not self._deliver(partition) and at >= 0
         }
         faults, self.faults = self.faults, []
         return Polled(messages=messages(given), reached=reached, faults=faults)
@@ -78,10 +80,15 @@ class FakeLog:
         last = max((one.offset + 1 for one in self.told[partition]), default=self.log_starts.get(partition, 0))
         return max(last, self.ends.get(partition, 0))
 
+    def log_ends(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Give the ends of these partitions."""
+        return {partition: self.end(partition) for partition in partitions}
+
     def read_from(self, partition: int, offset: int) -> None:
         """Seek and resume."""
         self._positions[partition] = offset
         self._paused.discard(partition)
+        self.asleep.discard(partition)
 
     def pause(self, partitions: Sequence[int]) -> None:
         """Deliver nothing of these."""
@@ -144,7 +151,7 @@ class FakeLog:
             self._paused.discard(partition)
 
     def _deliver(self, partition: int) -> list[Told]:
-        if partition in self._paused:
+        if partition in self._paused | self.asleep:
             return []
         first = max(self._positions[partition], self.log_starts.get(partition, 0))
         return [one for one in self.told[partition] if one.offset >= first]

@@ -15,13 +15,14 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Message,
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # not in its __all__
 
 from sink.batch import Messages
 from sink.errors import ConfigError, TransientError
@@ -259,6 +260,20 @@ class TopicConsumer:
         except TimeoutError as error:
             raise TransientError("Kafka does not say in time which cluster this is") from error
         return Identity(cluster_id=cluster.cluster_id, topic_id=str(topic.topic_id))
+
+    def log_ends(self, partitions: Sequence[int], wait: float = 5) -> dict[int, int]:
+        """Give the offsets behind the last readable messages, on any thread; TransientError where nobody answers."""
+        if not partitions:
+            return {}
+        asked = {TopicPartition(self.topic, partition): OffsetSpec.latest() for partition in partitions}  # type: ignore[no-untyped-call]
+        try:
+            answers = self._admin.list_offsets(
+                asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=wait
+            )
+            return {place.partition: answer.result(wait).offset for place, answer in answers.items()}
+        except (KafkaException, TimeoutError) as error:
+            # also where the topic is said to be missing: a broker that has just come back says so of any topic
+            raise TransientError(f"Kafka does not say where {self.topic} ends: {error}") from error
 
     def commit_offsets(self, offsets: Mapping[int, int], epochs: Mapping[int, int]) -> None:
         """Tell the group, without waiting, what is durable in the database. A failure is counted, never retried."""

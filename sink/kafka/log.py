@@ -73,7 +73,7 @@ class AskedLog(Protocol):
         """List the topic's partitions."""
 
     def identity(self) -> Identity:
-        """Say which cluster and topic this is."""
+        """Say which cluster and topic this is; asked on any thread."""
 
 
 class TimedLog(AskedLog, Protocol):
@@ -88,6 +88,9 @@ class Log(AskedLog, Protocol):
 
     def poll(self, limit: int, wait: float) -> Polled:
         """Give messages; rebalances happen in here."""
+
+    def log_ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Give the offsets behind the last readable messages; asked on another thread than the one that polls."""
 
     def read_from(self, partition: int, offset: int) -> None:
         """Seek and resume."""

@@ -95,6 +95,10 @@ class Stretch:
         """Say which cluster and topic this is."""
         return self._log.identity()
 
+    def log_ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Give the ends of the ranges, as far as the log has them."""
+        return {number: min(end, self._to[number]) for number, end in self._log.log_ends(partitions).items()}
+
     def commit_offsets(self, offsets: Mapping[int, int], epochs: Mapping[int, int]) -> None:
         """Tell nobody."""
 

@@ -15,7 +15,7 @@ from tests.fake_log import FakeLog, partition_of
 from tests.rig import Rig, chain_is_whole, everything, ids
 from tests.triggers import fail_inserts
 
-WATCHFUL = Options(max_age=0.0, positions_every=1.0, identity_every=3.0)
+WATCHFUL = Options(max_age=0.0, positions_every=1.0, look_every=3.0)
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_fault_35_the_topic_is_looked_at_also_under_load(
 ) -> None:
     """A full batch is always waiting for the writer, and the look comes in between."""
     log.told = {0: partition_of(0, range(400))}
-    rig = Rig(writer_url, log, Options(max_age=0.0, max_rows=5, identity_every=10.0))
+    rig = Rig(writer_url, log, Options(max_age=0.0, max_rows=5, look_every=10.0))
     log.assign(0)
     rig.steps(5)
     log.topic_id = "topic-2"
@@ -201,6 +201,33 @@ def test_fault_35_the_topic_is_looked_at_also_under_load(
     assert "deleted and made anew" in str(rig.pipeline.failure)
     assert expects_error_log == ["halted"]
     rig.flusher.close()
+
+
+def test_fault_43_a_partition_that_kafkas_client_forgets_after_a_rebalance_is_read_again(
+    rig: Rig, log: FakeLog, engine: Engine
+) -> None:
+    log.assign(0, 1)
+    rig.steps()
+    log.asleep.add(0)
+    log.told[0] += partition_of(0, [6, 7])
+    log.told[1] += partition_of(1, [10])
+    rig.steps(3)
+    assert {6, 7}.isdisjoint(ids(engine)), "the partition delivers, and the test shows nothing"
+
+    rig.steps(9)
+
+    assert ids(engine) == [0, 1, 2, 3, 4, 5, 6, 7, 1000, 1001, 1005, 1009, 1010]
+    assert log.asleep == set()
+
+
+def test_a_partition_without_messages_is_left_alone(rig: Rig, log: FakeLog) -> None:
+    log.assign(0, 1)
+    rig.steps()
+    claims = [rig.pipeline.assignment[number].claim for number in (0, 1)]
+
+    rig.steps(20)
+
+    assert [rig.pipeline.assignment[number].claim for number in (0, 1)] == claims
 
 
 def test_fault_37_a_partition_added_while_running_starts_at_its_first_offset(

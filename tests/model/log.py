@@ -138,6 +138,10 @@ class Consumer:
         """Say which cluster and topic this is."""
         return Identity(cluster_id="cluster-1", topic_id="topic-1")
 
+    def log_ends(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Give the ends of these partitions."""
+        return {partition: self.topic.ends[partition] for partition in partitions}
+
     def commit_offsets(self, offsets: Mapping[int, int], epochs: Mapping[int, int]) -> None:
         """Keep the commits, unless the group has forgotten us or they are lost; none may run ahead of the database."""
         del epochs

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import pytest
@@ -228,6 +229,12 @@ def test_a_topic_tells_its_partitions_and_ranges(bench: Bench) -> None:
     assert bench.log.partitions() == [0, 1]
     assert bench.log.log_range(0) == (0, COUNT)
     assert bench.log.log_range(1) == (0, 0)
+    assert bench.log.log_ends([]) == {}
+    ends: Mapping[int, int] = {}
+    while not ends:
+        with suppress(TransientError):  # leaders of a new topic are not known everywhere at once
+            ends = bench.log.log_ends([0, 1])
+    assert ends == {0: COUNT, 1: 0}
     assert bench.log.identity() == bench.log.identity()
     assert all((bench.log.identity().cluster_id, bench.log.identity().topic_id))
 
@@ -290,7 +297,12 @@ def test_fault_35_a_missing_topic_is_named_with_the_command(bootstrap_servers: s
 
 def test_a_broker_that_is_away_is_a_reason_to_wait() -> None:
     consumer = TopicConsumer(options={"bootstrap.servers": "127.0.0.1:1"}, topic="test-none", group="test-none")
-    for ask in (consumer.partitions, consumer.identity, lambda wait: consumer.log_range(0, wait)):
+    for ask in (
+        consumer.partitions,
+        consumer.identity,
+        lambda wait: consumer.log_range(0, wait),
+        lambda wait: consumer.log_ends([0], wait),
+    ):
         with pytest.raises(TransientError):
             ask(0.5)
     assert consumer.close(10)
