@@ -106,7 +106,8 @@ def explain_connect(url: URL, error: DBAPIError | psycopg.Error) -> SinkError:
     away = _unreachable(url)
     if away is None and isinstance(cause, psycopg.errors.ConnectionTimeout):
         away = TransientError(f"the database server of {shown(url)} does not answer" + _RETRY)
-    away = away or _not_taking_connections(url)
+    said = str(cause).strip().rpartition("\n")[2].rpartition("failed: ")[2]
+    away = away or _not_taking_connections(url, said)
     if away is not None:
         return away
     if url.database != "postgres" and _exists(url) is False:
@@ -116,7 +117,6 @@ def explain_connect(url: URL, error: DBAPIError | psycopg.Error) -> SinkError:
         return ConfigError(
             f"there is no database {shown(url)}; make it with: createdb{host}{port}{user} {url.database}"
         )
-    said = str(cause).strip().rpartition("\n")[2].rpartition("failed: ")[2]
     return ConfigError(
         f"the server refused {url.username or 'the default user'} at {shown(url)} ({said}); check user, password and"
         " options of DATABASE_URL, and that pg_hba.conf lets this host in"
@@ -138,11 +138,15 @@ def _unreachable(url: URL) -> SinkError | None:
     return None
 
 
-def _not_taking_connections(url: URL) -> SinkError | None:
+def _not_taking_connections(url: URL, said: str) -> SinkError | None:
     """Tell a server that starts or stops from one that refuses us; libpq knows, but says it only when asked."""
-    if pq.PGconn.ping(make_conninfo(_plain(url), connect_timeout=PROBE_TIMEOUT).encode()) == pq.Ping.OK:
+    answer = pq.PGconn.ping(make_conninfo(_plain(url), connect_timeout=PROBE_TIMEOUT).encode())
+    if answer == pq.Ping.OK:
         return None
-    return TransientError(f"the database server of {shown(url)} is starting or stopping" + _RETRY)
+    if answer == pq.Ping.REJECT:
+        return TransientError(f"the database server of {shown(url)} is starting or stopping" + _RETRY)
+    # the port answers, and yet they do not understand each other: TLS, a certificate, something else on this port
+    return TransientError(f"no connection with the database server of {shown(url)} comes about ({said})" + _RETRY)
 
 
 def _exists(url: URL) -> bool | None:

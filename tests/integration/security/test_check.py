@@ -66,7 +66,7 @@ def test_all_that_is_wrong_is_named_at_once_each_with_its_cure(market: Market) -
         "3",
         SINK_TOPIC_PREFIX="nowhere.",
         SINK_REGISTRY__URL="http://127.0.0.1:1",
-        SINK_STATEMENT_TIMEOUT="600",
+        SINK_STATEMENT_TIMEOUT="95",
     )
     assert isinstance(done.exception, DefinitionError), done.output
     assert str(done.exception).startswith("9 of "), done.output

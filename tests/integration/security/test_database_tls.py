@@ -70,7 +70,7 @@ def test_fault_39_a_certificate_that_is_refused_is_named_with_its_cure(
 ) -> None:
     words, url_of = REFUSALS[fault]
     url = url_of(database, stranger)
-    with pytest.raises(psycopg.OperationalError):
+    with pytest.raises(TransientError, match="comes about"):
         open_connection(url, application_name="test")
     refused = hopeless(url, os.environ)
     assert isinstance(refused, DefinitionError)
