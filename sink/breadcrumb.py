@@ -14,7 +14,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -83,7 +83,7 @@ class Breadcrumb:
     def passed(self, partition: int, offset: int) -> None:
         """Suspect a partition's messages up to and with this offset no more; written with the next change."""
         self.suspects = [
-            stretch if stretch.partition != partition else _behind(stretch, offset)
+            stretch if stretch.partition != partition else replace(stretch, start=max(stretch.start, offset + 1))
             for stretch in self.suspects
             if stretch.partition != partition or stretch.end > offset + 1
         ]
@@ -107,7 +107,7 @@ class Breadcrumb:
         except (ValueError, TypeError, AttributeError):
             log.warning("not a file of the sink; what it may have said is lost", file=str(self.path))
             return
-        blamed = [_with_crashes(stretch, stretch.crashes + 1) for stretch in died]
+        blamed = [replace(stretch, crashes=stretch.crashes + 1) for stretch in died]
         self.suspects = [one for one in known if not any(_same(one, other) for other in blamed)] + blamed
         for stretch in blamed:
             log.warning(
@@ -160,15 +160,6 @@ def _stretches(noted: Iterable[Sequence[int]]) -> list[Stretch]:
 
 def _plain(stretches: Iterable[Stretch]) -> list[tuple[int, int, int, int]]:
     return [(one.partition, one.start, one.end, one.crashes) for one in stretches]
-
-
-def _with_crashes(stretch: Stretch, crashes: int) -> Stretch:
-    return Stretch(partition=stretch.partition, start=stretch.start, end=stretch.end, crashes=crashes)
-
-
-def _behind(stretch: Stretch, offset: int) -> Stretch:
-    start = max(stretch.start, offset + 1)
-    return Stretch(partition=stretch.partition, start=start, end=stretch.end, crashes=stretch.crashes)
 
 
 def _holds(stretch: Stretch, partition: int, offset: int) -> bool:

@@ -14,13 +14,13 @@ from sink.assignment import State
 from sink.db.target import Revisions
 from sink.errors import ConfigError, DefinitionError, RefusedError, SinkError, TransientError
 from sink.flush import Flusher
+from sink.kafka.clients import CLOSE_DEADLINE
 from sink.kafka.consumer import TopicConsumer
 from sink.pipeline import Pipeline
 
 log = structlog.get_logger(__name__)
 
 REPORT_EVERY = 60.0
-CLOSE_DEADLINE = 5.0
 STARTUP_RETRY = 2.0
 REFUSALS = 3
 """Refused logins in a row after which a start is given up."""

@@ -42,8 +42,7 @@ def database_exposed(arguments: Mapping[str, object], environ: Mapping[str, str]
     """
     hosts = list(_database_hosts(arguments, environ))
     away = [host for host in hosts if not is_local(host)]
-    mode = str(arguments.get("sslmode") or environ.get("PGSSLMODE") or "")
-    root = str(arguments.get("sslrootcert") or environ.get("PGSSLROOTCERT") or "")
+    mode, root = database_tls(arguments, environ)
     if not away or mode == "verify-full" or (not mode and root == "system"):
         return None
     return Exposed(
@@ -52,6 +51,12 @@ def database_exposed(arguments: Mapping[str, object], environ: Mapping[str, str]
         cure="Put ?sslmode=verify-full&sslrootcert=/path/to/authority.pem at the end of DATABASE_URL; on a network that"
         f" you trust instead, set {ALLOW_DATABASE}=true",
     )
+
+
+def database_tls(arguments: Mapping[str, object], environ: Mapping[str, str]) -> tuple[str, str]:
+    """Give ``sslmode`` and ``sslrootcert`` as libpq takes them, empty where nobody says."""
+    mode = str(arguments.get("sslmode") or environ.get("PGSSLMODE") or "")
+    return mode, str(arguments.get("sslrootcert") or environ.get("PGSSLROOTCERT") or "")
 
 
 def kafka_exposed(options: Mapping[str, str]) -> Exposed | None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -22,8 +23,8 @@ from sink.datasets import DATASETS, Dataset
 from sink.db import facts as database
 from sink.db.connect import conninfo
 from sink.db.errors import parse_url, shown
-from sink.db.migrating import revisions
 from sink.db.models import SINK_SCHEMA, Base, table_of
+from sink.db.target import revisions_in
 from sink.db.tls import hopeless
 from sink.errors import ConfigError, DefinitionError, SinkError, TransientError
 from sink.inspection import check as probes
@@ -36,7 +37,7 @@ from sink.redaction import redact_text
 from sink.resources import resource_folder
 from sink.settings import Settings, load
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 _WORDS = {State.OK: ("ok", "green"), State.WARNING: ("warn", "yellow"), State.FAILURE: ("FAIL", "bold red")}
 
@@ -127,7 +128,7 @@ def _database(settings: Settings, datasets: Sequence[Dataset], timeout: float) -
             raise hopeless(url, os.environ) or error from error
         return check_database.judge(
             told,
-            revisions=revisions(resource_folder("migrations")),
+            revisions=revisions_in(resource_folder("migrations")),
             tables=[*(table_of(dataset.model) for dataset in datasets), *own],
             exposed=None if settings.allow_insecure_database else exposed,
         )
@@ -136,13 +137,7 @@ def _database(settings: Settings, datasets: Sequence[Dataset], timeout: float) -
 
 
 def _redacted(finding: Finding) -> Finding:
-    return Finding(
-        group=finding.group,
-        subject=finding.subject,
-        state=finding.state,
-        found=redact_text(finding.found),
-        cure=redact_text(finding.cure),
-    )
+    return replace(finding, found=redact_text(finding.found), cure=redact_text(finding.cure))
 
 
 def _document(found: Sequence[Finding]) -> dict[str, object]:

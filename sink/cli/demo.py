@@ -27,6 +27,7 @@ from sink.db import migrating
 from sink.errors import DefinitionError, SinkError
 from sink.inspection import overview
 from sink.kafka.admin import Topics, Wanted
+from sink.kafka.clients import CLOSE_DEADLINE
 from sink.kafka.consumer import TopicConsumer
 from sink.producing import MarketProducer
 from sink.producing.samples import sample_files
@@ -44,7 +45,6 @@ PARTITIONS = 4
 ANCHOR_FILE = "demo.json"
 PLAIN_WIDTH = 100
 """Columns where no terminal says how many there are."""
-_CLOSE_DEADLINE = 5.0
 _DIRECTORY = Path(".stack")
 
 
@@ -227,4 +227,4 @@ def _lag(settings: Settings, name: str) -> int:
     try:
         return overview.lag(settings.database_url.get_secret_value(), consumer, sink_id=group)
     finally:
-        consumer.close(_CLOSE_DEADLINE)
+        consumer.close(CLOSE_DEADLINE)

@@ -21,6 +21,7 @@ from sink.db.replays import Known
 from sink.db.target import revisions_in
 from sink.errors import Interrupted, SinkError, TransientError
 from sink.flush import Flusher
+from sink.kafka.clients import CLOSE_DEADLINE
 from sink.kafka.consumer import TopicConsumer
 from sink.kafka.stretch import Stretch
 from sink.ledger import replay_of
@@ -31,8 +32,6 @@ from sink.replaying.symbols import OnlySymbols
 from sink.resources import resource_folder
 from sink.settings import Settings
 
-CLOSE_DEADLINE = 5.0
-
 
 def run(
     asked: Asked, settings: Settings, *, resume: str | None, now: datetime, stop: threading.Event
@@ -41,7 +40,7 @@ def run(
     source, replay_id = wiring.source_of(asked.dataset, settings), resume or uuid.uuid4().hex[:8]
     # no group is joined; librdkafka wants one named all the same, and this one needs no grant
     consumer = TopicConsumer(
-        options=wiring.without_group(settings), topic=source.topic, group=f"{source.sink_id}/replay/{replay_id}"
+        options=wiring.groupless_options(settings), topic=source.topic, group=f"{source.sink_id}/replay/{replay_id}"
     )
     job = Job(
         id=replay_id,

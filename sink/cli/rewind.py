@@ -23,13 +23,12 @@ from sink.datasets import DATASETS, Dataset
 from sink.db.connect import open_connection
 from sink.errors import ConfigError, DefinitionError
 from sink.flush import Flusher
+from sink.kafka.clients import CLOSE_DEADLINE
 from sink.kafka.consumer import TopicConsumer
 from sink.replaying.ranges import Bound, targets
 from sink.settings import Settings, load
 
 app = typer.Typer(add_completion=False)
-
-CLOSE_DEADLINE = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +121,7 @@ def _aims(dataset: Dataset, settings: Settings, flusher: Flusher, aim: Bound, on
     """Ask Kafka for the offsets that are meant."""
     source = wiring.source_of(dataset, settings)
     consumer = TopicConsumer(
-        options=wiring.without_group(settings), topic=source.topic, group=f"{source.sink_id}/rewind"
+        options=wiring.groupless_options(settings), topic=source.topic, group=f"{source.sink_id}/rewind"
     )
     try:
         found = patiently(lambda: targets(consumer, aim, only))

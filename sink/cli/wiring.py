@@ -20,6 +20,7 @@ from sink.cli import connections
 from sink.collector import Collector
 from sink.datasets import Dataset
 from sink.flush import Flusher, Limits
+from sink.kafka.clients import without_group
 from sink.kafka.log import Log
 from sink.ledger import Source
 from sink.pipeline import Options, Pipeline
@@ -78,10 +79,9 @@ def options_of(settings: Settings) -> Options:
     )
 
 
-def without_group(settings: Settings) -> dict[str, str]:
+def groupless_options(settings: Settings) -> dict[str, str]:
     """Give librdkafka's options for a consumer that joins no group."""
-    options = connections.kafka_options(settings, servers=None)
-    return {name: value for name, value in options.items() if not name.startswith("group.")}
+    return without_group(connections.kafka_options(settings, servers=None))
 
 
 def outside_the_group(options: Options) -> Options:

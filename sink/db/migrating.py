@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,7 +19,7 @@ from sink.db.environment import WAIT, Report
 from sink.db.models import Base
 from sink.errors import ConfigError, DefinitionError
 
-__all__ = ["WAIT", "Revisions", "check", "revisions", "upgrade", "write_sql"]
+__all__ = ["WAIT", "check", "upgrade", "write_sql"]
 
 
 def upgrade(url: str, folder: Path, report: Report, *, revision: str = "head", wait: float = WAIT) -> None:
@@ -67,22 +66,6 @@ def write_sql(folder: Path, output: TextIO, *, revision: str = "head") -> None:
     config = _config(folder, None)
     config.output_buffer = output
     command.upgrade(config, _known(config, revision), sql=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revisions:
-    """The migrations of this version: the newest, and all."""
-
-    heads: frozenset[str]
-    known: frozenset[str]
-
-
-def revisions(folder: Path) -> Revisions:
-    """List the revisions that the migrations in a folder have."""
-    script = ScriptDirectory.from_config(_config(folder, None))
-    return Revisions(
-        heads=frozenset(script.get_heads()), known=frozenset(one.revision for one in script.walk_revisions())
-    )
 
 
 def _config(folder: Path, url: str | None) -> Config:

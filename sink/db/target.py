@@ -23,10 +23,15 @@ OLDEST_CODE = "oldest code: "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revisions:
-    """The migrations that this version of the code knows, the newest of them by name."""
+    """The migrations that this version of the code knows, and the newest of them."""
 
-    head: str
+    heads: frozenset[str]
     known: frozenset[str]
+
+    @property
+    def head(self) -> str:
+        """Name the newest."""
+        return ", ".join(sorted(self.heads))
 
 
 def revisions_in(folder: Path) -> Revisions:
@@ -35,7 +40,7 @@ def revisions_in(folder: Path) -> Revisions:
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     scripts = ScriptDirectory.from_config(config)
     return Revisions(
-        head=", ".join(scripts.get_heads()), known=frozenset(script.revision for script in scripts.walk_revisions())
+        heads=frozenset(scripts.get_heads()), known=frozenset(script.revision for script in scripts.walk_revisions())
     )
 
 
@@ -51,7 +56,7 @@ def refuse_revision(cursor: psycopg.Cursor, ours: Revisions) -> None:
         )
     found = sorted(row[0] for row in cursor.execute("SELECT version_num FROM public.alembic_version").fetchall())
     named = ", ".join(found) or "none"
-    if named == ours.head:
+    if ours.heads == set(found):
         return
     if ours.known.issuperset(found):
         raise DefinitionError(

@@ -9,6 +9,7 @@ from sink import handshake
 from sink.db.connect import conninfo
 from sink.errors import DefinitionError
 from sink.handshake import Credentials
+from sink.transport import database_tls
 
 _PORT = 5432
 _SYSTEM = "system"
@@ -22,8 +23,7 @@ def hopeless(url: str, environ: Mapping[str, str]) -> DefinitionError | None:
     Of several hosts, the first one with a refusal is told. ``environ`` holds libpq's PG* variables, and HOME.
     """
     arguments = conninfo(url)
-    mode = str(arguments.get("sslmode") or environ.get("PGSSLMODE") or "")
-    root = str(arguments.get("sslrootcert") or environ.get("PGSSLROOTCERT") or "")
+    mode, root = database_tls(arguments, environ)
     if mode not in _VERIFYING and root != _SYSTEM:
         return None
     authority = None if root == _SYSTEM else Path(root) if root else Path(environ.get("HOME", "/")) / _DEFAULT_ROOT

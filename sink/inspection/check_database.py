@@ -9,8 +9,8 @@ from sqlalchemy import Table
 
 from sink.db.facts import DatabaseFacts, full_name
 from sink.db.hypertables import hypertable_of
-from sink.db.migrating import Revisions
 from sink.db.preflight import judge_server
+from sink.db.target import Revisions
 from sink.errors import DefinitionError
 from sink.inspection.findings import Finding, Group
 from sink.transport import Exposed
@@ -97,7 +97,7 @@ def _clock(facts: DatabaseFacts) -> Finding:
 
 
 def _revision(facts: DatabaseFacts, revisions: Revisions) -> Finding:
-    wanted = ", ".join(sorted(revisions.heads))
+    wanted = revisions.head
     if not facts.heads:
         return _DATABASE.failure("migration", f"none that we can see; this version needs {wanted}", _MIGRATE)
     here = ", ".join(facts.heads)

@@ -10,15 +10,14 @@ from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # the stub forgets to re-export them
-    AdminClient,
     ConfigResource,
     NewTopic,
     ResourceType,
 )
 
-from sink.errors import ConfigError, TransientError
+from sink.errors import TransientError
+from sink.kafka.clients import admin_client
 from sink.kafka.errors import translated
-from sink.kafka.logs import remarks
 
 _LOOK_AGAIN_SECONDS = 0.1
 BROKER_DEFAULT = -1
@@ -82,10 +81,7 @@ class Topics:
     ) -> None:
         self._timeout, self._clock, self._sleep = timeout, clock, sleep
         self._servers = kafka.get("bootstrap.servers", "")
-        try:
-            self._admin = AdminClient(dict(kafka), logger=remarks(__name__))
-        except KafkaException as error:
-            raise ConfigError(f"librdkafka refuses its options: {error.args[0].str()}") from error
+        self._admin = admin_client(kafka, module=__name__)
 
     def check(self, wanted: Sequence[Wanted]) -> list[Found]:
         """Look at topics and say how each differs from what is wanted; changes nothing."""

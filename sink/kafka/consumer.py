@@ -22,11 +22,12 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # not in its __all__
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined] # not in its __all__
 
 from sink.batch import Messages
-from sink.errors import ConfigError, TransientError
-from sink.kafka.errors import translated
+from sink.errors import TransientError
+from sink.kafka.clients import admin_client, refusals_told
+from sink.kafka.errors import cause, translated
 from sink.kafka.log import Committed, FaultKind, Identity, Listener, LogFault, Polled
 from sink.kafka.logs import remarks
 
@@ -77,14 +78,9 @@ class TopicConsumer:
         if settings.get("group.protocol") != "consumer":
             settings.setdefault("partition.assignment.strategy", "cooperative-sticky")
         settings |= {"error_cb": self._on_error, "on_commit": _on_commit}
-        asking: dict[str, str | int | float | bool] = {
-            name: value for name, value in options.items() if not name.startswith("group.")
-        }
-        try:
+        with refusals_told():
             self._consumer = Consumer(settings, logger=remarks(__name__))
-            self._admin = AdminClient(asking, logger=remarks(__name__))
-        except KafkaException as error:
-            raise ConfigError(f"librdkafka refuses its options: {_cause(error).str()}") from error
+        self._admin = admin_client(options, module=__name__)
         self._listener: Listener | None = None
         self._listener_failed = False
         self._in_group = True
@@ -108,7 +104,7 @@ class TopicConsumer:
             self._consumer.assign(taken)
             self._consumer.pause(taken)
         except KafkaException as error:
-            raise translated(_cause(error), doing=f"reading {self.topic}") from error
+            raise translated(cause(error), doing=f"reading {self.topic}") from error
         listener.assigned(partitions)
 
     def poll(self, limit: int, wait: float) -> Polled:
@@ -205,7 +201,7 @@ class TopicConsumer:
         try:
             answers = self._consumer.offsets_for_times(asked, timeout=wait)
         except KafkaException as error:
-            raise translated(_cause(error), doing=f"asking {self.topic} for the offsets of a time") from error
+            raise translated(cause(error), doing=f"asking {self.topic} for the offsets of a time") from error
         return {
             answer.partition: answer.offset if answer.offset >= 0 else self.log_range(answer.partition)[1]
             for answer in answers
@@ -230,7 +226,7 @@ class TopicConsumer:
             answers = self._consumer.committed(asked, timeout=wait)
         except KafkaException as error:
             doing = f"asking for the commits of {self.topic}"
-            raise translated(_cause(error), doing=doing, cure=self._cure(_cause(error))) from error
+            raise translated(cause(error), doing=doing, cure=self._cure(cause(error))) from error
         return {
             answer.partition: Committed(offset=answer.offset, marked=(answer.metadata or "").startswith(MARK))
             for answer in answers
@@ -242,7 +238,7 @@ class TopicConsumer:
         try:
             metadata = self._consumer.list_topics(self.topic, timeout=wait).topics[self.topic]
         except KafkaException as error:
-            raise translated(_cause(error), doing=f"asking the broker for {self.topic}") from error
+            raise translated(cause(error), doing=f"asking the broker for {self.topic}") from error
         if metadata.error is not None:
             doing = f"asking for the partitions of {self.topic}"
             raise translated(metadata.error, doing=doing, cure=self._cure(metadata.error))
@@ -256,7 +252,7 @@ class TopicConsumer:
             topic = topics[self.topic].result(wait)
         except KafkaException as error:
             doing = f"asking which cluster and topic {self.topic} is"
-            raise translated(_cause(error), doing=doing, cure=self._cure(_cause(error))) from error
+            raise translated(cause(error), doing=doing, cure=self._cure(cause(error))) from error
         except TimeoutError as error:
             raise TransientError("Kafka does not say in time which cluster this is") from error
         return Identity(cluster_id=cluster.cluster_id, topic_id=str(topic.topic_id))
@@ -326,11 +322,6 @@ class TopicConsumer:
 
     def _on_error(self, error: KafkaError) -> None:
         log.warning("Kafka client", topic=self.topic, error=error.str(), fatal=error.fatal())
-
-
-def _cause(error: KafkaException) -> KafkaError:
-    cause: KafkaError = error.args[0]
-    return cause
 
 
 def _on_commit(error: KafkaError | None, partitions: list[TopicPartition]) -> None:

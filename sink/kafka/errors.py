@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from sink.errors import DefinitionError, SinkError, TransientError
 
@@ -32,6 +32,12 @@ _DEFINED_OTHERWISE = frozenset(
         KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
     }
 )
+
+
+def cause(error: KafkaException) -> KafkaError:
+    """Give the error that an exception of the client carries."""
+    found: KafkaError = error.args[0]
+    return found
 
 
 def translated(error: KafkaError, *, doing: str, cure: str = "") -> SinkError:

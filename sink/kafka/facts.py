@@ -16,8 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # the stub for
     ResourceType,
 )
 
-from sink.errors import ConfigError
-from sink.kafka.logs import remarks
+from sink.kafka.clients import admin_client
 
 _DENIED = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED})
 
@@ -69,11 +68,7 @@ def gather(
     options: Mapping[str, str], *, topics: Sequence[str], groups: Sequence[str], timeout: float
 ) -> KafkaFacts | None:
     """Ask for these topics and groups; None where no broker answers in time (``sink.kafka.reach`` says why)."""
-    asking: dict[str, Any] = {name: value for name, value in options.items() if not name.startswith("group.")}
-    try:
-        admin = AdminClient(asking, logger=remarks(__name__))
-    except KafkaException as error:
-        raise ConfigError(f"librdkafka refuses its options: {error.args[0].str()}") from error
+    admin = admin_client(options, module=__name__)
     try:
         metadata = admin.list_topics(timeout=timeout)
     except KafkaException:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 
 from sink import handshake
 from sink.errors import ConfigError, DefinitionError, SinkError, TransientError
 from sink.handshake import Credentials
-from sink.kafka.logs import remarks
+from sink.kafka.clients import admin_client
 from sink.transport import broker_addresses
 
 PATIENCE = 3.0
@@ -40,13 +38,10 @@ def why_unreachable(
     """
     servers = options.get("bootstrap.servers", "")
     told: dict[int, KafkaError] = {}
-    asking: dict[str, Any] = {name: value for name, value in options.items() if not name.startswith("group.")}
     try:
-        admin = AdminClient(
-            asking | {"error_cb": lambda error: told.setdefault(error.code(), error)}, logger=remarks(__name__)
-        )
-    except KafkaException as error:
-        return ConfigError(f"librdkafka refuses its options: {error.args[0].str()}")
+        admin = admin_client(options, module=__name__, on_error=lambda error: told.setdefault(error.code(), error))
+    except ConfigError as error:
+        return error
     until = clock() + patience
     while clock() < until:
         try:

@@ -12,8 +12,9 @@ from typing import Self
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from sink.avro.registry import Registry
-from sink.errors import BadMessage, ConfigError, DefinitionError, SinkError, TransientError
-from sink.kafka.errors import translated
+from sink.errors import BadMessage, DefinitionError, SinkError, TransientError
+from sink.kafka.clients import refusals_told
+from sink.kafka.errors import cause, translated
 from sink.kafka.logs import remarks
 from sink.producing.payload import DATASET_OF, Payload
 from sink.producing.routes import Route
@@ -69,10 +70,8 @@ class MarketProducer:
         self._failure: SinkError | None = None
         self._since_poll = 0
         options = {**_DEFAULTS, **kafka, **_OWNED, "error_cb": self._on_error, "on_delivery": self._on_delivery}
-        try:
+        with refusals_told():
             self._producer = Producer(options, logger=remarks(__name__))
-        except KafkaException as error:
-            raise ConfigError(f"librdkafka refuses its options: {_cause(error).str()}") from error
 
     @property
     def delivered(self) -> dict[str, dict[int, int]]:
@@ -138,7 +137,7 @@ class MarketProducer:
             # All topics: asking for a single one would create it on brokers that create topics by themselves.
             known = self._producer.list_topics(timeout=self._timeout).topics
         except KafkaException as error:
-            raise translated(_cause(error), doing=f"asking {self._servers} for its topics") from error
+            raise translated(cause(error), doing=f"asking {self._servers} for its topics") from error
         if topic not in known:
             raise DefinitionError(f"topic {topic} does not exist on {self._servers}; create it with: sink topics apply")
         route = Route(dataset, topic=topic, registry=self._registry, schemas=self._schemas)
@@ -158,7 +157,7 @@ class MarketProducer:
                 if self._failure is not None:
                     raise self._failure from None
             except KafkaException as error:
-                raise translated(_cause(error), doing=f"producing to {topic}") from error
+                raise translated(cause(error), doing=f"producing to {topic}") from error
             else:
                 return
 
@@ -174,11 +173,6 @@ class MarketProducer:
         # Told of every lost connection, most of which mend themselves; only a fatal one ends the producer.
         if error.fatal() and self._failure is None:
             self._failure = translated(error, doing=f"producing to {self._servers}")
-
-
-def _cause(error: KafkaException) -> KafkaError:
-    cause: KafkaError = error.args[0]
-    return cause
 
 
 def _milliseconds(timestamp: datetime | None) -> int:

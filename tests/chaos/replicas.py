@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import signal
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+from sink.stack.processes import wait_until
 from tests.chaos.messages import DATASET
 from tests.crash.children import Child, Nursery
 from tests.crash.victim import Strike
@@ -98,7 +98,7 @@ class Replicas:
 
         One that was not is killed: it would be struck later, when nobody expects it.
         """
-        met = waited(lambda: child.stopped or child.ended is not None, seconds=seconds)
+        met = wait_until(lambda: child.stopped or child.ended is not None, seconds=seconds)
         if not met:
             child.kill()
         if child.ended is not None:
@@ -115,16 +115,6 @@ class Replicas:
         self._told += _told(child)
         self._complaints += _errors(child)
         self._running.remove(child)
-
-
-def waited(condition: Callable[[], bool], *, seconds: float) -> bool:
-    """Look again and again; say whether the condition came to hold in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def _told(child: Child) -> Counter[str]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from sink.stack.processes import wait_until
 from tests.chaos.faults import REPLICAS
 from tests.chaos.play import play_round
-from tests.chaos.replicas import waited
 from tests.chaos.world import World, world
 
 SEED = 3
@@ -22,7 +22,7 @@ def own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with world(directory, SEED) as made:
         made.staff(REPLICAS)
         # a fault that meets a group in the making may be undone by the next rebalance, and then shows nothing
-        assert waited(lambda: made.owners() == REPLICAS, seconds=60), made.replicas.last_words()
+        assert wait_until(lambda: made.owners() == REPLICAS, seconds=60), made.replicas.last_words()
         yield made
 
 

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from sink.stack.processes import wait_until
 from tests.chaos.proxy import Fate, Proxy
-from tests.chaos.replicas import waited
 
 ENTRY = (
     "INSERT INTO sink.flushes (sink_id, topic, partition, from_offset, to_offset, claim_seq, owner, kind)"
@@ -36,7 +36,7 @@ def test_a_commit_meets_its_fate(fate: Fate, durable: int, database_url: str) ->
 
         with psycopg.connect(through, autocommit=True) as again:
             found = "SELECT count(*) FROM sink.flushes"
-            assert waited(lambda: again.execute(found).fetchone() == (durable,), seconds=5)
+            assert wait_until(lambda: again.execute(found).fetchone() == (durable,), seconds=5)
             again.execute("BEGIN")
             again.execute(ENTRY)
             again.execute("COMMIT")  # fates are used up

@@ -18,11 +18,12 @@ from sqlalchemy import make_url
 
 from sink.avro.registry import Registry, RegistryAccess
 from sink.stack import Stack
+from sink.stack.processes import wait_until
 from tests.chaos.compare import Findings, compare
 from tests.chaos.load import Load
 from tests.chaos.messages import CONSTRAINT, DATASET, SHIPPED, Maker
 from tests.chaos.proxy import Proxy
-from tests.chaos.replicas import Replicas, waited
+from tests.chaos.replicas import Replicas
 from tests.chaos.truth import Truth
 from tests.crash.children import Nursery
 from tests.fix_database import in_database, migrate, prepare_roles
@@ -100,7 +101,7 @@ class World:
         """Wait until everything produced is durable, then compare everything; also give the seconds that it took."""
         self.truth.read(self.stack.broker.address, self.topic, PARTITIONS)
         began = time.monotonic()
-        if not waited(lambda: self.behind() == 0, seconds=CATCH_UP):
+        if not wait_until(lambda: self.behind() == 0, seconds=CATCH_UP):
             raise TimeoutError(
                 f"{self.behind()} messages are not durable {CATCH_UP:g} s after the last fault\n"
                 f"{self.replicas.last_words()}"

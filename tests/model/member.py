@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from sink.assignment import Assignment, State
 from sink.breaker import Breaker, BreakerLimits
@@ -14,6 +14,7 @@ from sink.collector import Collector
 from sink.flush import Flusher, Limits
 from sink.ledger import Source
 from sink.pipeline import Options, Pipeline
+from tests.fake_writer import HeldTask
 from tests.model.clock import Time
 from tests.model.line import Fate, FatefulCursor, Lines
 from tests.model.log import Consumer, Decoder, Topic
@@ -24,14 +25,12 @@ PATIENCE = 3600.0
 """Seconds a claim waits before it ends another's backend; nothing here waits for a lock."""
 
 
-class HeldTask(Generic[T]):
+class ScheduledTask(HeldTask[T]):
     """A call on its way; it runs whole, when the schedule lets it."""
 
     def __init__(self, call: Callable[[], T], time: Time) -> None:
-        self._call = call
+        super().__init__(call)
         self._time = time
-        self._values: list[T] = []
-        self._error: Exception | None = None
 
     def run(self) -> None:
         """Run the call, once; the process may die in it."""
@@ -41,10 +40,6 @@ class HeldTask(Generic[T]):
             self._values.append(self._call())
         except Exception as error:  # noqa: BLE001 (kept for whoever asks for the result)
             self._error = error
-
-    def done(self) -> bool:
-        """Say whether it has ended."""
-        return bool(self._values) or self._error is not None
 
     def wait(self, seconds: float) -> bool:
         """Wait: with luck it runs now, without it the time passes."""
@@ -56,12 +51,6 @@ class HeldTask(Generic[T]):
             self._time.now += seconds
         return self.done()
 
-    def result(self) -> T:
-        """Give what it returned, or raise what it raised."""
-        if self._error is not None:
-            raise self._error
-        return self._values[0]
-
 
 class HeldWriter:
     """Keeps the one task that is on its way."""
@@ -70,9 +59,9 @@ class HeldWriter:
         self._time = time
         self.release: Callable[[], None] = _nothing
 
-    def submit(self, call: Callable[[], T]) -> HeldTask[T]:
+    def submit(self, call: Callable[[], T]) -> ScheduledTask[T]:
         """Take a call."""
-        task = HeldTask(call, self._time)
+        task = ScheduledTask(call, self._time)
         self.release = task.run
         return task
 

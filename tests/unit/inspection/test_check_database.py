@@ -10,9 +10,9 @@ import pytest
 
 from sink.db.facts import DatabaseFacts, TableFacts, full_name
 from sink.db.hypertables import Hypertable, hypertable_of
-from sink.db.migrating import Revisions
 from sink.db.models import Trade, table_of
 from sink.db.preflight import Server
+from sink.db.target import Revisions
 from sink.inspection.check_database import SKEW, judge
 from sink.inspection.findings import Finding, State
 from sink.transport import Exposed
