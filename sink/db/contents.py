@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from sink.db import session_scope
-from sink.db.errors import translate
+from sink.db.errors import explain_connect, parse_url, translate
 from sink.db.models import Base, Position, table_of
 
 
@@ -31,6 +31,10 @@ def reading(url: str) -> Iterator[Session]:
     """Give a session for reading; raises the sink's errors, with the next step, where the database refuses."""
     try:
         with session_scope(url) as session:
+            try:
+                session.connection()
+            except DBAPIError as error:
+                raise explain_connect(parse_url(url), error) from error
             yield session
     except SQLAlchemyError as error:
         raise translate(error) from error
