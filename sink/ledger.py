@@ -187,17 +187,18 @@ def claim(cursor: psycopg.Cursor, source: Source, start: Start, *, token: UUID, 
     if row is None:
         raise DefinitionError(f"the position row of {source.topic}/{start.partition} vanished during its claim")
     next_offset, seq, topic_id = row
-    _same_topic(source, start, topic_id)
+    same_topic(source, start.topic_id, topic_id)
     claimed = Claim(partition=start.partition, token=token, seq=seq, start=next_offset)
     if start.committed is not None and not start.marked and start.committed < next_offset:
         return _rewind(cursor, source, claimed, start.committed, owner)
     return claimed
 
 
-def _same_topic(source: Source, start: Start, stored: str | None) -> None:
-    if stored and start.topic_id and stored != start.topic_id:
+def same_topic(source: Source, topic_id: str | None, stored: str | None) -> None:
+    """Refuse positions that were stored for another topic of the same name; None is not known, and passes."""
+    if stored and topic_id and stored != topic_id:
         raise DefinitionError(
-            f"topic {source.topic} was deleted and made anew (id {stored} became {start.topic_id}): the stored offsets"
+            f"topic {source.topic} was deleted and made anew (id {stored} became {topic_id}): the stored offsets"
             f" mean other messages. If the new topic is right, remove the rows of sink_id '{source.sink_id}' and this"
             " topic from sink.positions; the sink then starts at the initial offset"
         )

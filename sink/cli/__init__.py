@@ -15,6 +15,7 @@ COMMANDS = (
     "status",
     "replay",
     "rewind",
+    "offsets",
     "produce",
     "migrate",
     "check",

@@ -137,7 +137,7 @@ def _database(
 def document(status: Status) -> dict[str, object]:
     """Give the status for machines; what nobody told is null."""
     return {
-        "at": _time(status.at),
+        "at": iso(status.at),
         "kafka": {"cluster_id": status.cluster_id, "error": _words(status.kafka_error)},
         "database": {"error": _words(status.database_error)},
         "datasets": [_dataset(one) for one in status.datasets],
@@ -154,7 +154,7 @@ def _dataset(one: DatasetStatus) -> dict[str, object]:
         "lag": one.lag,
         "rate": None if one.rate is None else round(one.rate, 1),
         "rates": [round(rate, 1) for rate in one.rates],
-        "newest_event_at": _time(one.newest),
+        "newest_event_at": iso(one.newest),
         "freshness_seconds": None if one.age is None else round(one.age.total_seconds(), 3),
         "last_five_minutes": None if one.counts is None else dict(one.counts),
         "quarantine": None
@@ -169,16 +169,17 @@ def _dataset(one: DatasetStatus) -> dict[str, object]:
         else {
             "chunks": stored.chunks,
             "bytes": stored.size,
-            "oldest_chunk_at": _time(stored.oldest),
+            "oldest_chunk_at": iso(stored.oldest),
             "retention_days": None if stored.retain is None else stored.retain.total_seconds() / 86_400,
-            "horizon_at": _time(one.horizon),
+            "horizon_at": iso(one.horizon),
         },
         "notes": list(one.notes),
-        "partitions": [_part(part) for part in one.parts],
+        "partitions": [part_document(part) for part in one.parts],
     }
 
 
-def _part(part: Part) -> dict[str, object]:
+def part_document(part: Part) -> dict[str, object]:
+    """Give a partition for machines."""
     return {
         "partition": part.partition,
         "owner": part.owner,
@@ -189,13 +190,14 @@ def _part(part: Part) -> dict[str, object]:
         "lag": part.lag,
         "kafka_commit": None if part.commit is None else part.commit.offset,
         "kafka_commit_ours": None if part.commit is None else part.commit.marked,
-        "claimed_at": _time(part.claimed_at),
-        "updated_at": _time(part.updated_at),
-        "newest_event_at": _time(part.last_event_at),
+        "claimed_at": iso(part.claimed_at),
+        "updated_at": iso(part.updated_at),
+        "newest_event_at": iso(part.last_event_at),
     }
 
 
-def _time(moment: datetime | None) -> str | None:
+def iso(moment: datetime | None) -> str | None:
+    """Write a time for machines."""
     return None if moment is None else moment.astimezone(UTC).isoformat()
 
 

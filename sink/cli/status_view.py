@@ -65,7 +65,7 @@ class _Column:
 def _columns(lags: Mapping[str, Sequence[int]]) -> list[_Column]:
     return [
         _Column("dataset", lambda one: one.dataset, "left"),
-        _Column("lag", lambda one: Text(_count(one.lag), style=_lag_style(one.lag))),
+        _Column("lag", lambda one: Text(count(one.lag), style=_lag_style(one.lag))),
         _Column("", lambda one: Text(sparkline(lags.get(one.dataset, ())), style="yellow"), "left", 140),
         _Column("msg/s", lambda one: NOTHING if one.rate is None else f"{one.rate:,.0f}"),
         _Column("", lambda one: Text(sparkline(one.rates), style="cyan"), "left", 110),
@@ -104,10 +104,10 @@ def _partitions(status: Status, room: int | None) -> list[RenderableType]:
         table.add_row(
             one.dataset,
             str(part.partition),
-            _count(part.position),
-            _count(part.log_end),
-            Text(_count(part.lag), style=_lag_style(part.lag)),
-            _commit(part),
+            count(part.position),
+            count(part.log_end),
+            Text(count(part.lag), style=_lag_style(part.lag)),
+            commit_of(part),
             _ago(status.at, part.updated_at),
             _owner(part),
         )
@@ -145,9 +145,9 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(" " if value <= 0 else _BARS[min(top, round(value / most * top))] for value in values)
 
 
-def size(count: int) -> str:
+def size(number: int) -> str:
     """Write a number of bytes for people."""
-    value, unit = float(count), 0
+    value, unit = float(number), 0
     while value >= _THOUSAND and unit < len(_UNITS) - 1:
         value, unit = value / _THOUSAND, unit + 1
     return f"{value:.0f} {_UNITS[unit]}" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
@@ -171,7 +171,8 @@ def _horizon(one: DatasetStatus) -> str:
     return "for ever" if one.horizon is None else f"{one.horizon.astimezone(UTC):%Y-%m-%d}"
 
 
-def _count(number: int | None) -> str:
+def count(number: int | None) -> str:
+    """Write a number for people."""
     return NOTHING if number is None else f"{number:,}"
 
 
@@ -179,7 +180,8 @@ def _lag_style(lag: int | None) -> str:
     return "yellow" if lag is not None and lag >= _WORRYING else ""
 
 
-def _commit(part: Part) -> str:
+def commit_of(part: Part) -> str:
+    """Write Kafka's commit, and whether somebody else made it."""
     if part.commit is None:
         return NOTHING
     return f"{part.commit.offset:,}" if part.commit.marked else f"{part.commit.offset:,} (not ours)"

@@ -136,7 +136,7 @@ def _dataset(
     name: str, source: Source, view: KafkaView | None, table: TableView | None, kafka: KafkaTold | None
 ) -> DatasetStatus:
     topic = None if view is None else view.topic
-    parts = _parts(source, view, table)
+    parts = parts_of(source, view, None if table is None else table.progress)
     lags = [part.lag for part in parts if part.lag is not None]
     group = None if view is None else view.group
     notes = [] if view is None else list(view.notes)
@@ -168,17 +168,15 @@ def _dataset(
     )
 
 
-def _parts(source: Source, view: KafkaView | None, table: TableView | None) -> list[Part]:
+def parts_of(source: Source, view: KafkaView | None, progress: Progress | None) -> list[Part]:
+    """Join what Kafka and the database know of each partition; None is a server that told nothing."""
     logs = {} if view is None or view.topic is None else view.topic.logs
     commits = {} if view is None else view.commits
-    stood = {} if table is None else table.progress.positions
+    stood = {} if progress is None else progress.positions
     given = None
     if view is not None and view.group is not None:
         given = {number for one in view.group.members for topic, number in one.partitions if topic == source.topic}
-    events: dict[int, datetime] = {}
-    for entry in () if table is None else table.progress.entries:
-        if entry.last_event_at is not None:
-            events[entry.partition] = entry.last_event_at
+    events = {} if progress is None else _newest_events(progress.entries)
     parts: list[Part] = []
     for number in sorted({*logs, *stood, *commits}):
         row, (start, end) = stood.get(number), logs.get(number, (None, None))
@@ -190,7 +188,7 @@ def _parts(source: Source, view: KafkaView | None, table: TableView | None) -> l
                 position=None if row is None else row.next_offset,
                 log_start=start,
                 log_end=end,
-                lag=None if table is None or start is None or end is None else _lag(row, start, end),
+                lag=None if progress is None or start is None or end is None else _lag(row, start, end),
                 commit=commits.get(number),
                 claimed_at=None if row is None else row.claimed_at,
                 updated_at=None if row is None else row.updated_at,
@@ -198,6 +196,11 @@ def _parts(source: Source, view: KafkaView | None, table: TableView | None) -> l
             )
         )
     return parts
+
+
+def _newest_events(entries: Sequence[Entered]) -> dict[int, datetime]:
+    """Give the newest event of each partition's last entry that has one."""
+    return {entry.partition: entry.last_event_at for entry in entries if entry.last_event_at is not None}
 
 
 def _lag(row: Stood | None, start: int, end: int) -> int:
