@@ -4,7 +4,8 @@ Where to find things, top to bottom; imports only go down:
 
 - ``cli``: one file a command, the place where objects are built and wired
 - ``supervisor``: ``sink run``, a pipeline in a thread for each dataset; ``replaying``: the same pipeline over a stretch
-  of a topic; ``producing``: producer, exchange dumps, simulator; ``stack``: the development servers
+  of a topic; ``producing``: producer, exchange dumps, simulator; ``inspection``: check, status; ``adoption``: positions
+  from elsewhere; ``stack``: the development servers
 - ``pipeline``: THE loop of one dataset: poll, collect, flush, then commit offsets; ``claims`` takes partitions,
   ``pressure`` holds Kafka back, ``lookout`` notices what Kafka's client does not tell, ``lane`` gives the writer its
   tasks, ``collector`` fills the next batch, ``starts`` asks Kafka where a partition begins, ``assignment`` knows our
