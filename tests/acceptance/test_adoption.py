@@ -217,14 +217,24 @@ def test_bad_input_is_refused_with_a_sentence_and_changes_nothing(filled: Market
     assert positions(filled) == {}
 
 
-def test_a_position_that_appears_after_the_question_is_not_moved(filled: Market, group: str) -> None:
+@pytest.mark.parametrize(
+    ("topic_id", "kind", "said"),
+    [
+        (None, TransientError, "position of partition 2 appeared or vanished meanwhile"),
+        ("old", DefinitionError, r"was deleted and made anew \(id old became"),
+    ],
+)
+def test_a_position_that_appears_after_the_question_is_not_moved(
+    topic_id: str | None, kind: type[SinkError], said: str, filled: Market, group: str
+) -> None:
     """The sink starts between the plan and its writing: nothing of the dataset is written."""
     given, one = import_of(filled, group)
+    stored = "NULL" if topic_id is None else f"'{topic_id}'"
     filled.execute(
-        "INSERT INTO sink.positions (sink_id, topic, partition, next_offset, claim_token, claim_seq, owner)"
-        f" VALUES ('{one.source.sink_id}', '{one.source.topic}', 2, 7, gen_random_uuid(), 1, 'host/1')"
+        "INSERT INTO sink.positions (sink_id, topic, partition, topic_id, next_offset, claim_token, claim_seq, owner)"
+        f" VALUES ('{one.source.sink_id}', '{one.source.topic}', 2, {stored}, 7, gen_random_uuid(), 1, 'host/1')"
     )
-    with pytest.raises(TransientError, match="position of partition 2 appeared or vanished meanwhile"):
+    with pytest.raises(kind, match=said):
         adopt(one, given)
     one.adopter.close()
     assert positions(filled) == {2: 7}
