@@ -191,7 +191,9 @@ class Pipeline:
                 self._lane.wait(min(left, 0.2))
                 self._lane.harvest()
             elif self._lane.resting:
-                self._kafka.poll(1, min(left, 0.2))  # backing off, and still a member of the group
+                # backing off, and still a member of the group; what broke off is read again after the next claim
+                with contextlib.suppress(TransientError):
+                    self._kafka.poll(1, min(left, 0.2))
             else:
                 self._start_flush(self._queue.popleft() if self._queue else self._collector.hand_over())
 

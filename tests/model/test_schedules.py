@@ -11,6 +11,13 @@ from tests.model.schedule import Schedule, draw, read
 from tests.model.store import Store
 from tests.model.trial import run, shrunk
 
+FOUND = (
+    # a poll that breaks off during the last flush, while the lane backs off
+    '{"seed":1005153,"dataset":"candles_1m","keys":3,"members":2,"partitions":3,"max_rows":4,"max_age":3.0,'
+    '"lenient":false,"actions":[["produce",51275,27020,45012],["work",23890,4365,2890],["failover",36119,22291,2731],'
+    '["poll_breaks",57314,44398,17346],["stop",47192,24494,56340]]}',
+)
+"""Schedules that once failed, as `make prove` printed them."""
 SHARES = 10
 SCHEDULES = 15
 """In each share; `make prove` runs thousands."""
@@ -25,6 +32,11 @@ def test_every_schedule_ends_with_the_right_tables(store: Store, share: int) -> 
         happened += verdict.happened
     # schedules in which nothing goes wrong would prove nothing
     assert {"flushes", "zombies", "failover", "rewind", "crash", "fenced flushes and checks"} <= happened.keys()
+
+
+@pytest.mark.parametrize("written", FOUND)
+def test_a_schedule_that_once_failed_is_right_now(store: Store, written: str) -> None:
+    assert run(read(written), store, Parts()).outcome == "right"
 
 
 def test_the_same_schedule_takes_the_same_course(store: Store) -> None:
