@@ -8,28 +8,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import cast
+from functools import partial
 
 import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    TIMESTAMP_NOT_AVAILABLE,
     Consumer,
-    IsolationLevel,
     KafkaError,
     KafkaException,
     Message,
-    TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined] # not in its __all__
 
-from sink.batch import Messages
 from sink.errors import TransientError
 from sink.kafka.clients import admin_client, refusals_told
+from sink.kafka.columns import columns, epochs_of, known
+from sink.kafka.contact import Contact
 from sink.kafka.errors import cause, translated
 from sink.kafka.log import Committed, FaultKind, Identity, Listener, LogFault, Polled
 from sink.kafka.logs import remarks
+from sink.kafka.questions import TopicQuestions
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +43,8 @@ OWNED: dict[str, str | int | bool] = {
     "allow.auto.create.topics": False,
     # tells how far behind control records a partition really is, in order with its messages
     "enable.partition.eof": True,
+    # tells whether the client still knows a broker
+    "statistics.interval.ms": 5000,
 }
 DEFAULTS: dict[str, str | int | bool] = {
     "check.crcs": True,
@@ -71,23 +71,32 @@ _KINDS: dict[int, FaultKind] = {
 class TopicConsumer:
     """Reads one topic as a member of one consumer group."""
 
-    def __init__(self, *, options: Mapping[str, str], topic: str, group: str) -> None:
+    def __init__(self, *, options: Mapping[str, str], topic: str, group: str, contact: Contact | None = None) -> None:
         self.topic = topic
         self._group = group
+        self._contact = contact or Contact()
         settings: dict[str, object] = {**DEFAULTS, **options, **OWNED, "group.id": group}
         if settings.get("group.protocol") != "consumer":
             settings.setdefault("partition.assignment.strategy", "cooperative-sticky")
-        settings |= {"error_cb": self._on_error, "on_commit": _on_commit}
-        with refusals_told():
-            self._consumer = Consumer(settings, logger=remarks(__name__))
-        self._admin = admin_client(options, module=__name__)
+        settings |= {"error_cb": self._on_error, "on_commit": _on_commit, "stats_cb": self._contact.hear}
+        self._settings = settings
+        self._consumer = self._made()
+        self._questions = TopicQuestions(partial(admin_client, options, module=__name__), topic, cure=self._cure)
         self._listener: Listener | None = None
         self._listener_failed = False
-        self._in_group = True
+        self._taken: list[TopicPartition] | None = None
+        """What is read outside the group; None for a member of it."""
+
+    def _made(self) -> Consumer:
+        with refusals_told():
+            return Consumer(self._settings, logger=remarks(__name__))
 
     def subscribe(self, listener: Listener) -> None:
         """Join the group; the listener hears of partitions inside :meth:`poll`."""
         self._listener = listener
+        self._join()
+
+    def _join(self) -> None:
         self._consumer.subscribe(
             [self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -98,14 +107,16 @@ class TopicConsumer:
         Give such a consumer a group of its own: nothing is committed under it, and nobody need be granted it.
         """
         self._listener = listener
-        self._in_group = False
-        taken = [TopicPartition(self.topic, partition, OFFSET_BEGINNING) for partition in partitions]
+        self._taken = [TopicPartition(self.topic, partition, OFFSET_BEGINNING) for partition in partitions]
+        self._assign(self._taken)
+        listener.assigned(partitions)
+
+    def _assign(self, taken: list[TopicPartition]) -> None:
         try:
             self._consumer.assign(taken)
             self._consumer.pause(taken)
         except KafkaException as error:
             raise translated(cause(error), doing=f"reading {self.topic}") from error
-        listener.assigned(partitions)
 
     def poll(self, limit: int, wait: float) -> Polled:
         """Give up to ``limit`` messages within ``wait`` seconds; rebalances happen in here.
@@ -120,21 +131,36 @@ class TopicConsumer:
         if self._listener_failed:
             self._listener_failed = False
             raise TransientError(f"a rebalance of {self.topic} broke off")
+        if self._contact.lost:
+            self._begin_anew()
+            raise TransientError(f"Kafka's client had forgotten all brokers of {self.topic}; a new one takes its place")
         return self._sorted_out(received)
+
+    def _begin_anew(self) -> None:
+        """Replace a client that would never ask a broker again, as if this process had crashed and started anew."""
+        old, held = self._consumer, [one.partition for one in self._consumer.assignment()]
+        self._contact.begin_anew()
+        self._consumer = self._made()
+        threading.Thread(target=old.close, name=f"close {self.topic}", daemon=True).start()
+        if self._taken is not None:
+            self._assign(self._taken)
+        else:
+            self._told().lost(held)
+            self._join()
 
     def _sorted_out(self, received: list[Message]) -> Polled:
         errors = [message.error() for message in received]
         if not any(errors):
-            return Polled(messages=_columns(self.topic, received), epochs=_epochs(received))
+            return Polled(messages=columns(self.topic, received), epochs=epochs_of(received))
         reached: dict[int, int] = {}
         faults: list[LogFault] = []
         for message, error in zip(received, errors, strict=True):
             if error is None:
                 continue
-            if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._in_group:
+            if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and self._taken is not None:
                 continue  # librdkafka asks for the coordinator even where no group is joined
             if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                reached[_known(message.partition())] = _known(message.offset())
+                reached[known(message.partition())] = known(message.offset())
                 continue
             kind = _KINDS.get(error.code(), "other")
             partition = message.partition()
@@ -146,7 +172,7 @@ class TopicConsumer:
                 )
             )
         good = [message for message, error in zip(received, errors, strict=True) if error is None]
-        return Polled(messages=_columns(self.topic, good), epochs=_epochs(good), reached=reached, faults=faults)
+        return Polled(messages=columns(self.topic, good), epochs=epochs_of(good), reached=reached, faults=faults)
 
     def _cure(self, error: KafkaError) -> str:
         """Name the grant that an error asks for, if it asks for one."""
@@ -246,30 +272,11 @@ class TopicConsumer:
 
     def identity(self, wait: float = 5) -> Identity:
         """Say which cluster and topic this is; either may be deleted and made anew under the old name."""
-        try:
-            cluster = self._admin.describe_cluster(request_timeout=wait).result(wait)
-            topics = self._admin.describe_topics(TopicCollection([self.topic]), request_timeout=wait)
-            topic = topics[self.topic].result(wait)
-        except KafkaException as error:
-            doing = f"asking which cluster and topic {self.topic} is"
-            raise translated(cause(error), doing=doing, cure=self._cure(cause(error))) from error
-        except TimeoutError as error:
-            raise TransientError("Kafka does not say in time which cluster this is") from error
-        return Identity(cluster_id=cluster.cluster_id, topic_id=str(topic.topic_id))
+        return self._questions.identity(wait)
 
-    def log_ends(self, partitions: Sequence[int], wait: float = 5) -> dict[int, int]:
+    def log_ends(self, partitions: Sequence[int], wait: float = 5) -> Mapping[int, int]:
         """Give the offsets behind the last readable messages, on any thread; TransientError where nobody answers."""
-        if not partitions:
-            return {}
-        asked = {TopicPartition(self.topic, partition): OffsetSpec.latest() for partition in partitions}  # type: ignore[no-untyped-call]
-        try:
-            answers = self._admin.list_offsets(
-                asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=wait
-            )
-            return {place.partition: answer.result(wait).offset for place, answer in answers.items()}
-        except (KafkaException, TimeoutError) as error:
-            # also where the topic is said to be missing: a broker that has just come back says so of any topic
-            raise TransientError(f"Kafka does not say where {self.topic} ends: {error}") from error
+        return self._questions.log_ends(partitions, wait)
 
     def commit_offsets(self, offsets: Mapping[int, int], epochs: Mapping[int, int]) -> None:
         """Tell the group, without waiting, what is durable in the database. A failure is counted, never retried."""
@@ -299,10 +306,14 @@ class TopicConsumer:
         self._guarded(lambda: self._told().assigned([partition.partition for partition in assigned]))
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return  # a client that was replaced, which closes on a thread of its own
         self._guarded(lambda: self._told().revoked([partition.partition for partition in revoked]))
         self._guarded(lambda: consumer.incremental_unassign(revoked))
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return
         self._guarded(lambda: self._told().lost([partition.partition for partition in lost]))
         self._guarded(lambda: consumer.incremental_unassign(lost))
 
@@ -328,40 +339,3 @@ def _on_commit(error: KafkaError | None, partitions: list[TopicPartition]) -> No
     failed = error or next((partition.error for partition in partitions if partition.error), None)
     if failed is not None and failed.code() != KafkaError._NO_OFFSET:  # noqa: SLF001
         log.warning("offsets not committed to Kafka; the database has them", error=failed.str())
-
-
-def _columns(topic: str, received: list[Message]) -> Messages:
-    stamps = [message.timestamp() for message in received]
-    return Messages(
-        topic=topic,
-        # a delivered message has both
-        partitions=cast("list[int]", [message.partition() for message in received]),
-        offsets=cast("list[int]", [message.offset() for message in received]),
-        timestamps=[at * 1000 if kind != TIMESTAMP_NOT_AVAILABLE else -1 for kind, at in stamps],
-        keys=[message.key() for message in received],
-        values=[message.value() for message in received],
-        headers=[_header_list(message) for message in received],
-    )
-
-
-def _header_list(message: Message) -> list[tuple[str, bytes | None]] | None:
-    headers = message.headers()
-    if not headers:
-        return None
-    pairs = headers.items() if isinstance(headers, dict) else headers
-    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
-
-
-def _epochs(received: list[Message]) -> dict[int, int]:
-    epochs: dict[int, int] = {}
-    for message in received:
-        epoch = message.leader_epoch()
-        if epoch is not None:
-            epochs[_known(message.partition())] = epoch
-    return epochs
-
-
-def _known(number: int | None) -> int:
-    if number is None:
-        raise TypeError("a delivered message has a partition and an offset")
-    return number

@@ -26,6 +26,7 @@ def play_round(world: World, number: int, names: Sequence[str], dice: random.Ran
     """Break things one after the other under load, mend them, and compare everything."""
     began = time.monotonic()
     done: list[tuple[str, str]] = []
+    delivered, given_up = world.load.delivered, world.load.given_up
     with world.load.running():
         for name in names:
             world.staff(REPLICAS)
@@ -38,6 +39,10 @@ def play_round(world: World, number: int, names: Sequence[str], dice: random.Ran
     world.thin_out(REPLICAS + 1)
     world.staff(REPLICAS)
     findings, took = world.settle()
+    delivered, given_up = world.load.delivered - delivered, world.load.given_up - given_up
+    if given_up:
+        say(f"  the load gave up {given_up} messages, and delivered {delivered}")
+    idle = [] if delivered else ["the load delivered nothing: this round proves nothing"]
     return Round(
         number=number,
         faults=done,
@@ -47,5 +52,5 @@ def play_round(world: World, number: int, names: Sequence[str], dice: random.Ran
         caught_up=took,
         seconds=time.monotonic() - began,
         findings=findings,
-        complaints=world.replicas.complaints,
+        complaints=[*world.replicas.complaints, *idle],
     )
