@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from sink.db import session_scope
-from sink.db.errors import translate
+from sink.db import engine_for, session_scope
+from sink.db.errors import explain_connect, parse_url, translate
 from sink.db.models import Base, Position, table_of
 
 
@@ -29,6 +29,11 @@ class SymbolRows:
 @contextmanager
 def reading(url: str) -> Iterator[Session]:
     """Give a session for reading; raises the sink's errors, with the next step, where the database refuses."""
+    try:
+        # on its own first: only of a connection that does not come about can be found out why
+        engine_for(url).connect().close()
+    except DBAPIError as error:
+        raise explain_connect(parse_url(url), error) from error
     try:
         with session_scope(url) as session:
             yield session
@@ -53,4 +58,4 @@ def rows_by_symbol(session: Session, model: type[Base], *, time: str) -> list[Sy
 def next_offsets(session: Session, *, sink_id: str, topic: str) -> dict[int, int]:
     """Give by partition the offset that follows the last durable message."""
     query = select(Position.partition, Position.next_offset).where(Position.sink_id == sink_id, Position.topic == topic)
-    return dict(session.execute(query).tuples().all())
+    return {partition: offset for partition, offset in session.execute(query)}
