@@ -9,7 +9,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-COMMANDS = ("demo", "run", "replay", "rewind", "produce", "migrate", "check", "config", "topics", "schemas", "stack")
+COMMANDS = (
+    "demo",
+    "run",
+    "replay",
+    "rewind",
+    "quarantine",
+    "produce",
+    "migrate",
+    "check",
+    "config",
+    "topics",
+    "schemas",
+    "stack",
+)
 """Each is a module of this package, whose ``app`` is the command."""
 
 

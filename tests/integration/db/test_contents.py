@@ -23,7 +23,7 @@ def test_offsets_are_read_by_partition(database_url: str, engine: Engine) -> Non
 
 def test_a_server_that_is_not_there_is_named_with_its_cure() -> None:
     with (
-        pytest.raises(TransientError, match="no database server answers at 127.0.0.1:9; start it"),
+        pytest.raises(TransientError, match=r"no database server answers at 127\.0\.0\.1:9; start it"),
         reading("postgresql+psycopg://sink_reader:x@127.0.0.1:9/none"),
     ):
         pass
@@ -31,5 +31,5 @@ def test_a_server_that_is_not_there_is_named_with_its_cure() -> None:
 
 def test_a_database_that_is_not_there_is_named_with_its_cure(server_database_url: str) -> None:
     absent = make_url(server_database_url).set(database="not_there").render_as_string(hide_password=False)
-    with pytest.raises(ConfigError, match="there is no database not_there .* createdb"), reading(absent):
+    with pytest.raises(ConfigError, match=r"there is no database not_there .* createdb"), reading(absent):
         pass
