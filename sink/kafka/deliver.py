@@ -11,8 +11,8 @@ from sink.errors import DefinitionError, SinkError, TransientError
 from sink.kafka.clients import refusals_told, without_group
 from sink.kafka.errors import cause, translated
 from sink.kafka.logs import remarks
+from sink.kafka.reach import unanswered
 
-_TIMEOUT = 10.0
 _DELIVERY_TIMEOUT = 60.0
 # a queue of so many bytes is all that is held, whatever the number of messages
 _QUEUE_KILOBYTES = 32_768
@@ -29,10 +29,10 @@ class Letter:
 
 
 class Deliverer:
-    """Sends to one topic that must exist; ``options`` are librdkafka's."""
+    """Sends to one topic that must exist; ``options`` are librdkafka's, ``timeout`` is for its list of topics."""
 
-    def __init__(self, options: Mapping[str, str], topic: str) -> None:
-        self._topic = topic
+    def __init__(self, options: Mapping[str, str], topic: str, *, timeout: float = 10.0) -> None:
+        self._options, self._topic, self._timeout = options, topic, timeout
         self._doing = f"producing to {topic}"
         self._failure: SinkError | None = None
         owned: dict[str, str | int | bool] = {
@@ -50,9 +50,9 @@ class Deliverer:
         """Make sure that the topic is there; raises DefinitionError, and TransientError where no broker answers."""
         try:
             # all topics: asking for a single one would create it on brokers that create topics by themselves
-            known = self._producer.list_topics(timeout=_TIMEOUT).topics
+            known = self._producer.list_topics(timeout=self._timeout).topics
         except KafkaException as error:
-            raise translated(cause(error), doing="asking the broker for its topics") from error
+            raise unanswered(error, self._options, doing="asking the brokers for their topics") from error
         if self._topic not in known:
             raise DefinitionError(
                 f"topic {self._topic} does not exist; create it with the broker's tools:"
@@ -67,7 +67,7 @@ class Deliverer:
         before = self._delivered
         for letter in letters:
             self._send(letter)
-        waiting = self._producer.flush(_DELIVERY_TIMEOUT + _TIMEOUT)
+        waiting = self._producer.flush(_DELIVERY_TIMEOUT + self._timeout)
         if self._failure is not None:
             raise self._failure
         if waiting:
