@@ -23,7 +23,7 @@ STATE = "CASE WHEN replayed_at IS NOT NULL THEN 'replayed' WHEN dropped_at IS NO
 """Says in SQL what the columns of a row mean."""
 
 _STATE: ColumnElement[str] = literal_column(STATE)
-_PLACE = tuple_(Quarantine.partition, Quarantine.offset)
+_place = tuple_(Quarantine.partition, Quarantine.offset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def entries(session: Session, wanted: Wanted, *, limit: int, after: Place | None
     """Give a page of what is meant, by partition and offset, beginning behind ``after``."""
     query = select(*_ENTRY).where(*_meant(wanted)).order_by(Quarantine.partition, Quarantine.offset).limit(limit)
     if after is not None:
-        query = query.where(after < _PLACE)
+        query = query.where(_place > after)
     return [Entry(**row) for row in session.execute(query).mappings()]
 
 
@@ -113,7 +113,7 @@ def kept(session: Session, sink_id: str, topic: str, places: Collection[Place]) 
     """Give these messages whole, by partition and offset; those that are not there are left out."""
     query = (
         select(*_ENTRY, Quarantine.key, Quarantine.value, Quarantine.headers)
-        .where(Quarantine.sink_id == sink_id, Quarantine.topic == topic, _PLACE.in_(places))
+        .where(Quarantine.sink_id == sink_id, Quarantine.topic == topic, _place.in_(places))
         .order_by(Quarantine.partition, Quarantine.offset)
     )
     return [_kept(dict(row)) for row in session.execute(query).mappings()]
@@ -175,7 +175,7 @@ def _meant(wanted: Wanted) -> list[ColumnElement[bool]]:
         _edge(wanted.end, table.offset.__lt__, table.kafka_at.__lt__, others=True),
     ]
     if wanted.places:
-        conditions.append(_PLACE.in_(wanted.places))
+        conditions.append(_place.in_(wanted.places))
     lists = ((table.reason, wanted.reasons), (table.schema_id, wanted.schema_ids), (table.partition, wanted.partitions))
     conditions += [column.in_(values) for column, values in lists if values]
     if wanted.since is not None:
