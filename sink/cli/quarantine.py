@@ -39,7 +39,7 @@ _ALL: frozenset[State] = frozenset({"open", "replayed", "dropped"})
 @app.command("list")
 def list_(
     dataset: Annotated[
-        str | None, typer.Argument(metavar="[DATASET]", help="Dataset; without one the counts of all.")
+        str | None, typer.Argument(metavar="DATASET", help="Dataset; without one the counts of all.")
     ] = None,
     *,
     summary: Annotated[bool, typer.Option("--summary", help="Count by reason instead of naming each.")] = False,
@@ -60,8 +60,11 @@ def list_(
 ) -> None:
     """Name kept messages by partition and offset; without --state those that wait for somebody.
 
-    Examples: ``sink quarantine list`` · ``sink quarantine list trades --fault decode --since 2h`` ·
-    ``sink quarantine list trades --summary --state all --json``
+    For example:
+
+    - `sink quarantine list`
+    - `sink quarantine list trades --fault decode --since 2h`
+    - `sink quarantine list trades --summary --state all --json`
     """
     filters = Filters(
         faults=faults,
@@ -104,7 +107,10 @@ def show(
 
     The bytes at fault are marked. It also says whether the message would pass the sink's checks today.
 
-    Examples: ``sink quarantine show trades 3:120000`` · ``sink quarantine show trades 3:120000 --json``
+    For example:
+
+    - `sink quarantine show trades 3:120000`
+    - `sink quarantine show trades 3:120000 --json`
     """
     meant = asked.ask(dataset, Filters(places=[place]), file, _ALL)
     settings = meant.settings

@@ -32,7 +32,7 @@ MOST_NAMED = 10
 
 DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="Dataset.")]
 Places = Annotated[
-    Words, typer.Argument(metavar="[P:OFFSET]...", help="Only these messages, such as 3:120000; default: all.")
+    Words, typer.Argument(metavar="P:OFFSET", help="Only these messages, such as 3:120000; default: all.")
 ]
 Faults = Annotated[
     Words, typer.Option("--fault", metavar="REASON", help="Only those kept for these reasons, such as decode,text.")

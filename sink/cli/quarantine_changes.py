@@ -53,8 +53,11 @@ def retry(
     Nothing regresses and nothing doubles, however often; no position moves. What fails again stays, with its new
     reason. Dropped messages are left alone unless they are named by place or --state.
 
-    Examples: ``sink quarantine retry trades --dry-run`` · ``sink quarantine retry trades --fault unknown_schema`` ·
-    ``sink quarantine retry trades 3:120000``
+    For example:
+
+    - `sink quarantine retry trades --dry-run`
+    - `sink quarantine retry trades --fault unknown_schema`
+    - `sink quarantine retry trades 3:120000`
     """
     filters = Filters(
         places=places,
@@ -95,8 +98,10 @@ def drop(
 ) -> None:
     """Give kept messages up, for a reason that is kept; they stay in the table, and retries leave them alone.
 
-    Examples: ``sink quarantine drop trades 3:120000 --reason 'test message'`` · ``sink quarantine drop trades
-    --fault magic --until yesterday --reason 'JSON of the old producer' --yes``
+    For example:
+
+    - `sink quarantine drop trades 3:120000 --reason 'test message'`
+    - `sink quarantine drop trades --fault magic --until yesterday --reason 'JSON of the old producer' --yes`
     """
     if not reason.strip():
         raise ConfigError("--reason wants some words; they are kept beside the message")

@@ -44,8 +44,10 @@ def export(
 
     Nothing is changed in quarantine. Exported twice, a message stands twice in the topic.
 
-    Examples: ``sink quarantine export trades --output bad.jsonl`` · ``sink quarantine export trades --fault decode
-    --topic dead.trades``
+    For example:
+
+    - `sink quarantine export trades --output bad.jsonl`
+    - `sink quarantine export trades --fault decode --topic dead.trades`
     """
     if (to_file is None) == (topic is None):
         raise ConfigError("say where to: --output FILE or --topic TOPIC")

@@ -49,8 +49,11 @@ def replay(
 
     The running sink goes on undisturbed. Exits 6 where it stops before its end, and names the command that goes on.
 
-    Examples: ``sink replay trades --from yesterday --to today --dry-run`` · ``sink replay trades --from 3:120000
-    --to 3:130000`` · ``sink replay trades --from beginning --symbols BTCUSDT --max-rate 5000/s``
+    For example:
+
+    - `sink replay trades --from yesterday --to today --dry-run`
+    - `sink replay trades --from 3:120000 --to 3:130000`
+    - `sink replay trades --from beginning --symbols BTCUSDT --max-rate 5000/s`
     """
     settings = load(config=file, datasets=DATASETS)
     logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
