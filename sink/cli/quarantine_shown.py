@@ -153,7 +153,7 @@ def _fields(parts: Sequence[Part], damage: Damage | None) -> Table:
         table.add_row(
             Text(part.path),
             Text(part.kind),
-            f"{part.start}-{part.end}",
+            _span(part.start, part.end),
             Text(_printable(value)),
             style="red" if hit else "",
         )
@@ -219,6 +219,10 @@ def _bytes(damage: Damage) -> str:
     if damage.end <= damage.start:
         return f"byte {damage.start}, which is not there"
     return f"byte {damage.start}" if damage.end == damage.start + 1 else f"bytes {damage.start} to {damage.end - 1}"
+
+
+def _span(start: int, end: int) -> str:
+    return f"{start}-{end - 1}" if end > start + 1 else str(start)
 
 
 def _readable(raw: bytes | None) -> str:
