@@ -21,6 +21,7 @@ from sink.cli import app
 from sink.errors import SinkError
 from tests.acceptance.test_bad_messages import body, framed
 from tests.fix_sink import Market, make_topics
+from tests.triggers import raising
 
 UNKNOWN = frame_single_object(b"\x01" * 8, body(trade_id=7))
 LARGE = framed(trade_id=1, symbol="S" * 60, side="s" * 200)
@@ -127,6 +128,13 @@ def test_from_bad_messages_to_rows(filled: Market) -> None:
     assert told(filled, "list", "trades", "--state", "dropped")["messages"][0]["drop_reason"] == "a test"
     assert filled.rows(positions) == before
     filled.check_ledger(messages=7)
+
+    filled.execute(
+        f"CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {raising('57P01')} END $$;"
+        " CREATE TRIGGER fault BEFORE UPDATE ON sink.quarantine FOR EACH ROW EXECUTE FUNCTION fault()"
+    )
+    code, sentence = refused(filled, "retry", "trades")
+    assert (code, "run the same command again for the rest" in sentence) == (3, True)
 
 
 def test_exported_to_a_file_and_to_a_dead_letter_topic(filled: Market) -> None:
