@@ -3,6 +3,7 @@
 Where to find things, top to bottom; imports only go down:
 
 - ``cli``: one file a command, the place where objects are built and wired
+- ``quarantine``: kept messages looked at, tried again, handed on
 - ``supervisor``: ``sink run``, a pipeline in a thread for each dataset; ``replaying``: the same pipeline over a stretch
   of a topic; ``producing``: producer, exchange dumps, simulator; ``inspection``: check, status; ``adoption``: positions
   from elsewhere; ``stack``: the development servers

@@ -58,7 +58,8 @@ class Breadcrumb:
         self.suspects: list[Stretch] = []
         self._decoding: Sequence[Stretch] = ()
         self._file: int | None = None
-        name = f"{scope[-1]}-{hashlib.sha256(repr(scope).encode()).hexdigest()[:8]}"
+        # a replay's group has a slash, which would be another folder
+        name = f"{scope[-1].replace('/', '-')}-{hashlib.sha256(repr(scope).encode()).hexdigest()[:8]}"
         try:
             _own(directory)
             self.path, self._file = _lock(directory, name)

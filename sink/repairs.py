@@ -5,15 +5,14 @@ Every function works on an open transaction of its caller; none commits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import psycopg
+from psycopg import sql
 
+from sink.db.quarantined import STATE, Place, State
 from sink.errors import DefinitionError
 from sink.ledger import Claim, Entry, Kind, Source, advance, record
-
-Place = tuple[int, int]
-"""Partition and offset of a message."""
 
 
 def mark_replayed(
@@ -39,12 +38,34 @@ def mark_replayed(
     ).fetchall()
     places = passed().intersection(kept) if kept else set()
     if places:
-        cursor.execute(
-            "UPDATE sink.quarantine q SET replayed_at = now()"
-            ' FROM unnest(%s::int[], %s::bigint[]) AS t(partition, "offset") WHERE q.sink_id = %s AND q.topic = %s'
-            ' AND q.partition = t.partition AND q."offset" = t."offset"',
-            ([place[0] for place in places], [place[1] for place in places], source.keeper, source.topic),
-        )
+        mark_passed(cursor, source, places)
+
+
+def mark_passed(cursor: psycopg.Cursor, source: Source, places: Collection[Place]) -> None:
+    """Mark quarantined messages that have become rows, or gave way to newer ones."""
+    cursor.execute(
+        "UPDATE sink.quarantine q SET replayed_at = now()"
+        ' FROM unnest(%s::int[], %s::bigint[]) AS t(partition, "offset") WHERE q.sink_id = %s AND q.topic = %s'
+        ' AND q.partition = t.partition AND q."offset" = t."offset"',
+        ([place[0] for place in places], [place[1] for place in places], source.keeper, source.topic),
+    )
+
+
+def lock_quarantined(
+    cursor: psycopg.Cursor, source: Source, places: Collection[Place], states: Collection[State]
+) -> set[Place]:
+    """Lock those of the messages that are in one of these states; two retries of the same never meet in a circle."""
+    cursor.execute(
+        _LOCK,
+        (
+            [place[0] for place in places],
+            [place[1] for place in places],
+            source.keeper,
+            source.topic,
+            list(states),
+        ),
+    )
+    return {(partition, offset) for partition, offset in cursor.fetchall()}
 
 
 def move(
@@ -78,3 +99,12 @@ def move(
             record(cursor, source, entries, kind=kind, owner=owner, reason=reason)
             advance(cursor, source, entries)
     return {partition: now for partition, now, _, _ in rows}
+
+
+_LOCK = sql.SQL("""
+SELECT q.partition, q."offset"
+FROM sink.quarantine q
+JOIN unnest(%s::int[], %s::bigint[]) AS t(partition, "offset") ON q.partition = t.partition AND q."offset" = t."offset"
+WHERE q.sink_id = %s AND q.topic = %s AND {state} = ANY(%s)
+ORDER BY q.partition, q."offset" FOR UPDATE OF q
+""").format(state=sql.SQL(STATE))

@@ -40,7 +40,7 @@ def walker(node: Node) -> Callable[[bytes, int], Shape]:
     return walk
 
 
-def _number(value: bytes, at: int) -> tuple[int, int]:
+def number(value: bytes, at: int) -> tuple[int, int]:
     """Read a zigzag number; gives it with the position behind it."""
     result = 0
     for count in range(_MAX_VARINT):
@@ -55,7 +55,7 @@ def _number(value: bytes, at: int) -> tuple[int, int]:
 def _skip_number(value: bytes, at: int, _: list[int]) -> int:
     if value[at] < 0x80:  # noqa: PLR2004 (the continuation bit)
         return at + 1
-    return _number(value, at)[1]
+    return number(value, at)[1]
 
 
 def _boolean(value: bytes, at: int, _: list[int]) -> int:
@@ -65,7 +65,7 @@ def _boolean(value: bytes, at: int, _: list[int]) -> int:
 
 
 def _block(value: bytes, at: int, _: list[int]) -> int:
-    length, start = _number(value, at)
+    length, start = number(value, at)
     if length < 0:
         raise BadMessage("decode", "a length is negative")
     return start + length
@@ -77,7 +77,7 @@ def _sized(size: int) -> _Step:
 
 def _enum(symbols: int) -> _Step:
     def step(value: bytes, at: int, _: list[int]) -> int:
-        index, end = _number(value, at)
+        index, end = number(value, at)
         if not 0 <= index < symbols:
             raise BadMessage("decode", f"an enum has no symbol {index}")
         return end
@@ -96,7 +96,7 @@ def _sequence(steps: list[_Step]) -> _Step:
 
 def _union(branches: list[_Step]) -> _Step:
     def step(value: bytes, at: int, shape: list[int]) -> int:
-        index, start = _number(value, at)
+        index, start = number(value, at)
         if not 0 <= index < len(branches):
             raise BadMessage("decode", f"a union has no branch {index}")
         shape.append(index)
@@ -108,11 +108,11 @@ def _union(branches: list[_Step]) -> _Step:
 def _collection(item: _Step) -> _Step:
     def step(value: bytes, at: int, _: list[int]) -> int:
         while True:
-            count, at = _number(value, at)
+            count, at = number(value, at)
             if count == 0:
                 return at
             if count < 0:
-                count, (_size, at) = -count, _number(value, at)
+                count, (_size, at) = -count, number(value, at)
             for _index in range(count):
                 # Every item takes a byte, so a huge count ends here, at the end of the value.
                 if at >= len(value):

@@ -15,6 +15,7 @@ COMMANDS = (
     "status",
     "replay",
     "rewind",
+    "quarantine",
     "offsets",
     "produce",
     "migrate",
@@ -33,7 +34,9 @@ class _Modules(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in COMMANDS:
             raise KeyError(name)
-        command = typer.main.get_command(import_module(f"{__name__}.{name}").app)
+        app: typer.Typer = import_module(f"{__name__}.{name}").app
+        app.rich_markup_mode = "markdown"  # the help of commands is Markdown, in the terminal as in docs/cli.md
+        command = typer.main.get_command(app)
         command.name = name
         return command
 

@@ -44,7 +44,7 @@ _WORDS = {State.OK: ("ok", "green"), State.WARNING: ("warn", "yellow"), State.FA
 
 @app.command()
 def check(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Datasets; all if none.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="Datasets; all if none.")] = None,
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail as well.")] = False,
     timeout: Annotated[float, typer.Option(min=1, max=300, help="Seconds that one question may take.")] = 5.0,
@@ -54,6 +54,11 @@ def check(
     """Look at broker, registry and database as `sink run` would use them, and name everything wrong with its cure.
 
     Changes nothing. Exits 4 where something fails; warnings pass unless --strict.
+
+    For example:
+
+    - `sink check`
+    - `sink check trades --strict --json`
     """
     settings = load(config=file, datasets=DATASETS)
     chosen = connections.chosen(names or [])

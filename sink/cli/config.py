@@ -29,7 +29,13 @@ def config(
         bool, typer.Option("--markdown", help="Print the reference of all settings, docs/configuration.md.")
     ] = False,
 ) -> None:
-    """Check the settings and print what is in force, redacted, with the source of each value."""
+    """Check the settings and print what is in force, redacted, with the source of each value.
+
+    For example:
+
+    - `sink config`
+    - `sink config --markdown`
+    """
     if as_markdown:
         typer.echo(reference_page(), nl=False)
         return

@@ -63,6 +63,12 @@ def demo(
     """Start the servers, send real exchange data and a simulated market through Kafka, and show what arrived.
 
     Running it again changes no row. Without --no-stack it uses its own servers only, whatever the settings say.
+
+    For example:
+
+    - `sink demo`
+    - `sink demo --json`
+    - `sink demo --no-stack`
     """
     began = time.monotonic()
     console = _console(json_result=json_result)

@@ -30,6 +30,11 @@ def migrate(
     """Make or update the tables: run this before the first start and with each new version.
 
     Several may run at once; one works, the others wait for it.
+
+    For example:
+
+    - `sink migrate`
+    - `sink migrate --check`
     """
     folder = resource_folder("migrations", migrations)
     if sql:

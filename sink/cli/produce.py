@@ -90,7 +90,13 @@ def produce(
     registry: RegistryUrl = None,
     json_summary: AsJson = False,
 ) -> None:
-    """Produce public exchange dumps (klines, trades, aggTrades, fundingRate, metrics) or a simulated market."""
+    """Produce public exchange dumps (klines, trades, aggTrades, fundingRate, metrics) or a simulated market.
+
+    For example:
+
+    - `sink produce --simulate --rate 500/s`
+    - `sink produce BTCUSDT-trades-2024-01.zip`
+    """
     if bool(files) == simulate:
         raise ConfigError("give dump files, or --simulate, and not both")
     if anchor is not None and not shift_to_now:

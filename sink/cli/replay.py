@@ -14,7 +14,7 @@ from sink import logs
 from sink.cli import arguments, connections, replay_jobs, wiring
 from sink.cli.bounds import bound, partitions
 from sink.cli.replay_asked import Asked
-from sink.cli.replayed import show, show_list
+from sink.cli.replayed import show, show_discarded, show_list
 from sink.cli.run import stop_on_signals
 from sink.datasets import DATASETS
 from sink.db import replays
@@ -41,6 +41,9 @@ def replay(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would change.")] = False,
     samples: Annotated[int, typer.Option(min=0, max=1000, help="Rows of each kind that a dry run shows.")] = 5,
     resume: Annotated[str | None, typer.Option(metavar="ID", help="Go on with a replay that was interrupted.")] = None,
+    discard: Annotated[
+        str | None, typer.Option(metavar="ID", help="Forget a replay that was interrupted; what it wrote stays.")
+    ] = None,
     list_replays: Annotated[bool, typer.Option("--list", help="Show the replays that the database knows.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
     file: Annotated[Path | None, typer.Option("--file", help="Read settings from this TOML file as well.")] = None,
@@ -49,8 +52,11 @@ def replay(
 
     The running sink goes on undisturbed. Exits 6 where it stops before its end, and names the command that goes on.
 
-    Examples: ``sink replay trades --from yesterday --to today --dry-run`` · ``sink replay trades --from 3:120000
-    --to 3:130000`` · ``sink replay trades --from beginning --symbols BTCUSDT --max-rate 5000/s``
+    For example:
+
+    - `sink replay trades --from yesterday --to today --dry-run`
+    - `sink replay trades --from 3:120000 --to 3:130000`
+    - `sink replay trades --from beginning --symbols BTCUSDT --max-rate 5000/s`
     """
     settings = load(config=file, datasets=DATASETS)
     logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
@@ -63,6 +69,13 @@ def replay(
     if dataset is None:
         raise ConfigError("name the dataset to be replayed, for example: sink replay trades --from 2h")
     (chosen_one,) = connections.chosen([dataset])
+    if discard is not None:
+        if start or end or numbers or symbols or dry_run or resume:
+            raise ConfigError("--discard forgets a replay: give it no range, no --dry-run and no --resume")
+        with reading(connections.database_url(settings)) as session:
+            sink_id = wiring.source_of(chosen_one, settings).sink_id
+            show_discarded(replays.discard(session, replay_id=discard, sink_id=sink_id), json_output=json_output)
+        return
     now = datetime.now(UTC)
     asked = Asked(
         dataset=chosen_one,

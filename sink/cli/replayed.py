@@ -153,6 +153,14 @@ def show_list(known: Sequence[Known], *, json_output: bool) -> None:
     Console().print(table if known else "no replays")
 
 
+def show_discarded(known: Known, *, json_output: bool) -> None:
+    """Say what was forgotten, as it stood before."""
+    if json_output:
+        typer.echo(json.dumps(_entry(known), indent=2))
+    else:
+        say(f"replay {known.id} is forgotten; {known.done:,} of its {known.total:,} offsets were done, and stay so")
+
+
 def _state(known: Known) -> str:
     if known.finished_at is not None:
         return "finished"

@@ -66,8 +66,11 @@ def rewind(
     Rows are only replaced by newer versions, so reading again changes nothing that is right. To repair a stretch
     without delaying what is new, use `sink replay`.
 
-    Examples: ``sink rewind trades --to 2h`` · ``sink rewind trades --to 3:120000 --yes`` · ``sink rewind trades --to
-    end --skip 'test data'``
+    For example:
+
+    - `sink rewind trades --to 2h`
+    - `sink rewind trades --to 3:120000 --yes`
+    - `sink rewind trades --to end --skip 'test data'`
     """
     settings = load(config=file, datasets=DATASETS)
     logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)

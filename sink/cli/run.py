@@ -39,7 +39,7 @@ HARD_EXIT_AFTER = 10.0
 
 @app.command()
 def run(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Datasets; all if none.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="Datasets; all if none.")] = None,
     *,
     until_caught_up: Annotated[
         bool, typer.Option("--until-caught-up", help="Stop once what is in the topics now is durable.")
@@ -48,7 +48,11 @@ def run(
 ) -> None:
     """Read the market topics into TimescaleDB until SIGTERM or Ctrl-C; exactly once, whatever happens.
 
-    Examples: ``sink run`` · ``sink run trades funding`` · ``sink run --until-caught-up``
+    For example:
+
+    - `sink run`
+    - `sink run trades funding`
+    - `sink run --until-caught-up`
     """
     settings = load(config=file, datasets=DATASETS)
     logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)

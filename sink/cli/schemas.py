@@ -22,7 +22,7 @@ from sink.settings import Settings, load
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Check and register the shipped Avro schemas.")
 
 Datasets = Annotated[
-    list[str] | None, typer.Argument(metavar="[DATASET]...", help="Only these datasets; all where none is named.")
+    list[str] | None, typer.Argument(metavar="DATASET", help="Only these datasets; all where none is named.")
 ]
 Url = Annotated[
     str | None, typer.Option("--registry", help="Root of the registry's Confluent API instead of SINK_REGISTRY__URL.")
@@ -48,7 +48,13 @@ class Standing:
 
 @app.command()
 def check(datasets: Datasets = None, *, registry: Url = None, as_json: AsJson = False) -> None:
-    """Compare the shipped schemas with the registry's; exit code 4 where one is not registered."""
+    """Compare the shipped schemas with the registry's; exit code 4 where one is not registered.
+
+    For example:
+
+    - `sink schemas check`
+    - `sink schemas check trades --json`
+    """
     settings = load(datasets=DATASETS)
     with _open(settings, registry) as client:
         rows = [_standing(client, *one) for one in _chosen(datasets, settings)]
@@ -65,7 +71,13 @@ def check(datasets: Datasets = None, *, registry: Url = None, as_json: AsJson = 
 
 @app.command()
 def register(datasets: Datasets = None, *, registry: Url = None, as_json: AsJson = False) -> None:
-    """Register the shipped schemas under <topic>-value; none of them where one is incompatible."""
+    """Register the shipped schemas under `<topic>-value`; none of them where one is incompatible.
+
+    For example:
+
+    - `sink schemas register`
+    - `sink schemas register --registry https://registry:8081`
+    """
     settings = load(datasets=DATASETS)
     with _open(settings, registry) as client:
         chosen = _chosen(datasets, settings)

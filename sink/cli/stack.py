@@ -28,6 +28,10 @@ def up(directory: Directory = _DIRECTORY) -> None:
     """Start the servers that do not run, and say how to reach them.
 
     What is missing is downloaded first. With a Docker engine they run in it, otherwise as processes.
+
+    For example:
+
+    - `sink stack up`
     """
     console = Console(highlight=False)
     with steps_on(console) as steps:
@@ -40,14 +44,24 @@ def up(directory: Directory = _DIRECTORY) -> None:
 
 @app.command()
 def down(directory: Directory = _DIRECTORY) -> None:
-    """Stop the servers that `up` started; the data stay."""
+    """Stop the servers that `up` started; the data stay.
+
+    For example:
+
+    - `sink stack down`
+    """
     with steps_on(Console(highlight=False)) as steps:
         Stack(directory, steps=steps).down()
 
 
 @app.command()
 def reset(directory: Directory = _DIRECTORY) -> None:
-    """Stop the servers and delete their data; downloads stay."""
+    """Stop the servers and delete their data; downloads stay.
+
+    For example:
+
+    - `sink stack reset`
+    """
     with steps_on(Console(highlight=False)) as steps:
         Stack(directory, steps=steps).reset()
 
@@ -57,7 +71,13 @@ def status(
     directory: Directory = _DIRECTORY,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - an option's default
 ) -> None:
-    """Show each server; the exit code is 0 when all run, 3 otherwise."""
+    """Show each server; the exit code is 0 when all run, 3 otherwise.
+
+    For example:
+
+    - `sink stack status`
+    - `sink stack status --json`
+    """
     servers = Stack(directory).status()
     if as_json:
         typer.echo(json.dumps([asdict(server) for server in servers], indent=2))

@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Check or create the market topics, one per dataset."
 )
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Datasets; default: all.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="Datasets; default: all.")]
 Partitions = Annotated[int, typer.Option(help="Partitions of each topic: the most replicas that share it.")]
 ReplicationFactor = Annotated[
     int, typer.Option(help="Copies of each partition; -1 leaves it to the broker. Production: 3.")
@@ -46,7 +46,13 @@ def check(
     bootstrap_servers: Servers = None,
     json_output: AsJson = False,
 ) -> None:
-    """Say how the topics differ from what is wanted; changes nothing, exits 4 where they do."""
+    """Say how the topics differ from what is wanted; changes nothing, exits 4 where they do.
+
+    For example:
+
+    - `sink topics check`
+    - `sink topics check trades --partitions 12 --json`
+    """
     topics, wanted = _prepare(
         datasets or [],
         partitions=partitions,
@@ -69,7 +75,13 @@ def apply(
     bootstrap_servers: Servers = None,
     json_output: AsJson = False,
 ) -> None:
-    """Create the topics that are missing; existing ones are never changed, but told where they differ (exit 4)."""
+    """Create the topics that are missing; existing ones are never changed, but told where they differ (exit 4).
+
+    For example:
+
+    - `sink topics apply`
+    - `sink topics apply --partitions 12 --replication-factor 3 --min-insync-replicas 2`
+    """
     topics, wanted = _prepare(
         datasets or [],
         partitions=partitions,

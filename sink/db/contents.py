@@ -57,4 +57,4 @@ def rows_by_symbol(session: Session, model: type[Base], *, time: str) -> list[Sy
 def next_offsets(session: Session, *, sink_id: str, topic: str) -> dict[int, int]:
     """Give by partition the offset that follows the last durable message."""
     query = select(Position.partition, Position.next_offset).where(Position.sink_id == sink_id, Position.topic == topic)
-    return dict(session.execute(query).tuples().all())
+    return {row.partition: row.next_offset for row in session.execute(query)}

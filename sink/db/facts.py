@@ -14,6 +14,7 @@ from sink.db.errors import explain_connect, parse_url, translate
 from sink.db.hypertables import Hypertable, is_community, read_hypertables
 from sink.db.models import SINK_SCHEMA, Base
 from sink.db.preflight import Server, read_server
+from sink.db.target import COMMENT
 
 DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
 _ROWS = ("SELECT", "INSERT", "UPDATE")
@@ -47,6 +48,8 @@ class DatabaseFacts:
     community: bool
     heads: tuple[str, ...] | None
     """Migration revisions, None where nobody has migrated or we may not read them."""
+    oldest_code: str | None
+    """The comment that names the oldest revision whose code runs on this schema."""
     tables: Mapping[str, TableFacts]
     """By full name; those that do not exist are left out."""
     hypertables: Mapping[str, Hypertable]
@@ -80,6 +83,7 @@ def _ask(connection: Connection, clock: Callable[[], datetime]) -> DatabaseFacts
     after = clock()
     about = connection.execute(_ABOUT).mappings().one()
     settings = {str(row.name): str(row.setting) for row in connection.execute(_SETTINGS, {"names": list(DURABILITY)})}
+    heads = _heads(connection)
     return DatabaseFacts(
         server=server,
         version=about["version"],
@@ -90,7 +94,8 @@ def _ask(connection: Connection, clock: Callable[[], datetime]) -> DatabaseFacts
         settings=settings,
         superuser=about["superuser"],
         community=is_community(connection),
-        heads=_heads(connection),
+        heads=heads,
+        oldest_code=None if heads is None else connection.scalar(text(COMMENT)),
         tables=_tables(connection),
         hypertables=_hypertables(connection) if server.installed else {},
         missing_grants=_missing_grants(connection, server),

@@ -109,6 +109,28 @@ def take(session: Session, *, replay_id: str, sink_id: str, owner: str) -> Known
 
     Raises ConfigError for one that does not exist, belongs to another dataset or is finished.
     """
+    found = _unfinished(session, replay_id, sink_id)
+    session.execute(update(Replay).where(Replay.id == replay_id).values(owner=owner, seen_at=func.now()))
+    return found
+
+
+def discard(session: Session, *, replay_id: str, sink_id: str) -> Known:
+    """Forget a replay that nobody will go on with: its entry and its positions; its flushes stay, as its rows do.
+
+    Raises TransientError while its owner lives, ConfigError as :func:`take` does.
+    """
+    found = _unfinished(session, replay_id, sink_id)
+    if found.alive:
+        raise TransientError(
+            f"replay {replay_id} lives: {found.owner} was heard of at {found.seen_at:%Y-%m-%d %H:%M:%S} UTC. Stop it"
+            f" first; one that died is taken for dead after {ALIVE_SECONDS:g} seconds"
+        )
+    session.execute(delete(Replay).where(Replay.id == replay_id))
+    _delete_positions(session, found)
+    return found
+
+
+def _unfinished(session: Session, replay_id: str, sink_id: str) -> Known:
     found = get(session, replay_id)
     if found is None or found.sink_id != sink_id:
         where = "" if found is None else f"; {replay_id} belongs to {found.sink_id}"
@@ -117,7 +139,6 @@ def take(session: Session, *, replay_id: str, sink_id: str, owner: str) -> Known
         raise ConfigError(
             f"replay {replay_id} was finished at {found.finished_at:%Y-%m-%d %H:%M:%S} UTC; begin a new one with --from"
         )
-    session.execute(update(Replay).where(Replay.id == replay_id).values(owner=owner, seen_at=func.now()))
     return found
 
 
@@ -136,6 +157,10 @@ def finish(session: Session, known: Known, *, totals: Mapping[str, Any]) -> None
     session.execute(
         update(Replay).where(Replay.id == known.id).values(finished_at=func.now(), seen_at=func.now(), totals=totals)
     )
+    _delete_positions(session, known)
+
+
+def _delete_positions(session: Session, known: Known) -> None:
     session.execute(delete(Position).where(Position.sink_id == known.positions_id, Position.topic == known.topic))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import psycopg
@@ -19,6 +21,16 @@ log = structlog.get_logger(__name__)
 
 OLDEST_CODE = "oldest code: "
 """Begins the comment on Alembic's table that names the oldest revision whose code runs on the present schema."""
+
+
+COMMENT = "SELECT obj_description('public.alembic_version'::regclass, 'pg_class')"
+
+
+class Standing(Enum):
+    """How a database that this code may write into stands to it."""
+
+    SAME = "same"
+    AHEAD = "ahead"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,22 +66,34 @@ def refuse_revision(cursor: psycopg.Cursor, ours: Revisions) -> None:
         raise DefinitionError(
             f"the database has none of the sink's tables; this version needs revision {ours.head}. Run: sink migrate"
         )
-    found = sorted(row[0] for row in cursor.execute("SELECT version_num FROM public.alembic_version").fetchall())
-    named = ", ".join(found) or "none"
+    found = [row[0] for row in cursor.execute("SELECT version_num FROM public.alembic_version").fetchall()]
+    (comment,) = cursor.execute(COMMENT).fetchone() or (None,)
+    if judge_revision(found, comment, ours) is Standing.AHEAD:
+        log.warning(
+            "the database is ahead of this version, which still runs on it",
+            database=", ".join(sorted(found)),
+            ours=ours.head,
+        )
+
+
+def judge_revision(found: Collection[str], comment: str | None, ours: Revisions) -> Standing:
+    """Say how a migrated database stands to this code; raises DefinitionError where this code must not write into it.
+
+    ``found`` are the database's revisions, ``comment`` is that on Alembic's table.
+    """
     if ours.heads == set(found):
-        return
+        return Standing.SAME
+    named = ", ".join(sorted(found)) or "none"
     if ours.known.issuperset(found):
         raise DefinitionError(
             f"the database is at revision {named}, this version of the sink needs {ours.head}. Run: sink migrate"
         )
-    comment = cursor.execute("SELECT obj_description('public.alembic_version'::regclass, 'pg_class')").fetchone()
-    oldest = str(comment[0] or "").removeprefix(OLDEST_CODE) if comment else ""
-    if oldest not in ours.known:
+    if (comment or "").removeprefix(OLDEST_CODE) not in ours.known:
         raise DefinitionError(
             f"the database is at revision {named}, which this version of the sink ({ours.head}) does not know and"
             " cannot run on. Install the version that migrated it, or a newer one"
         )
-    log.warning("the database is ahead of this version, which still runs on it", database=named, ours=ours.head)
+    return Standing.AHEAD
 
 
 def refuse_table(cursor: psycopg.Cursor, table: Table) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Table
 from sink.db.facts import DatabaseFacts, full_name
 from sink.db.hypertables import hypertable_of
 from sink.db.preflight import judge_server
-from sink.db.target import Revisions
+from sink.db.target import Revisions, Standing, judge_revision
 from sink.errors import DefinitionError
 from sink.inspection.findings import Finding, Group
 from sink.transport import Exposed
@@ -101,15 +101,22 @@ def _revision(facts: DatabaseFacts, revisions: Revisions) -> Finding:
     if not facts.heads:
         return _DATABASE.failure("migration", f"none that we can see; this version needs {wanted}", _MIGRATE)
     here = ", ".join(facts.heads)
-    unknown = sorted(set(facts.heads) - revisions.known)
-    if unknown:
+    try:
+        standing = judge_revision(facts.heads, facts.oldest_code, revisions)
+    except DefinitionError:
+        if revisions.known.issuperset(facts.heads):
+            return _DATABASE.failure("migration", f"the database is at {here}, this version needs {wanted}", _MIGRATE)
         return _DATABASE.failure(
             "migration",
-            f"the database is at {here}, which this version does not know (it needs {wanted})",
+            f"the database is at {here}, which this version does not know and cannot run on (it needs {wanted})",
             "install the version of the sink that migrated it, or a newer one",
         )
-    if set(facts.heads) != revisions.heads:
-        return _DATABASE.failure("migration", f"the database is at {here}, this version needs {wanted}", _MIGRATE)
+    if standing is Standing.AHEAD:
+        return _DATABASE.warning(
+            "migration",
+            f"the database is at {here}, ahead of this version ({wanted}), which still runs on it",
+            "install the version of the sink that migrated it when the others have been replaced",
+        )
     return _DATABASE.ok("migration", f"{here}, the newest of this version")
 
 

@@ -18,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # the stub for
 from sink.errors import TransientError
 from sink.kafka.clients import admin_client
 from sink.kafka.errors import translated
+from sink.kafka.reach import unanswered
 
 _LOOK_AGAIN_SECONDS = 0.1
 BROKER_DEFAULT = -1
@@ -80,7 +81,7 @@ class Topics:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._timeout, self._clock, self._sleep = timeout, clock, sleep
-        self._servers = kafka.get("bootstrap.servers", "")
+        self._kafka, self._servers = kafka, kafka.get("bootstrap.servers", "")
         self._admin = admin_client(kafka, module=__name__)
 
     def check(self, wanted: Sequence[Wanted]) -> list[Found]:
@@ -105,7 +106,10 @@ class Topics:
 
     def _check(self, wanted: Sequence[Wanted], *, created: frozenset[str]) -> list[Found]:
         doing = f"asking {self._servers} for its topics"
-        known = _try(lambda: self._admin.list_topics(timeout=self._timeout), doing=doing).topics
+        try:
+            known = self._admin.list_topics(timeout=self._timeout).topics
+        except KafkaException as error:
+            raise unanswered(error, self._kafka, doing=doing) from error
         found: list[Found] = []
         for topic in wanted:
             metadata = known.get(topic.name)

@@ -11,6 +11,7 @@ from sink import handshake
 from sink.errors import ConfigError, DefinitionError, SinkError, TransientError
 from sink.handshake import Credentials
 from sink.kafka.clients import admin_client
+from sink.kafka.errors import cause, translated
 from sink.transport import broker_addresses
 
 PATIENCE = 3.0
@@ -26,6 +27,18 @@ def hopeless(options: Mapping[str, str]) -> SinkError | None:
     """Say why waiting for the brokers cannot help, None where it can: they are away, or they answer."""
     found = why_unreachable(options)
     return None if isinstance(found, TransientError) else found
+
+
+def unanswered(error: KafkaException, options: Mapping[str, str], *, doing: str) -> SinkError:
+    """Make the sink's error of a first question that failed; behind "transport failure" it finds certificate and login.
+
+    ``doing`` begins the sentence, as in :func:`sink.kafka.errors.translated`. Asks the brokers again for some seconds,
+    but only where TLS or a login may be the cause.
+    """
+    told = translated(cause(error), doing=doing)
+    if not isinstance(told, TransientError) or options.get("security.protocol", "plaintext").lower() == "plaintext":
+        return told
+    return hopeless(options) or told
 
 
 def why_unreachable(

@@ -16,6 +16,7 @@ from sink.errors import BadMessage, DefinitionError, SinkError, TransientError
 from sink.kafka.clients import refusals_told
 from sink.kafka.errors import cause, translated
 from sink.kafka.logs import remarks
+from sink.kafka.reach import unanswered
 from sink.producing.payload import DATASET_OF, Payload
 from sink.producing.routes import Route
 
@@ -64,7 +65,7 @@ class MarketProducer:
     ) -> None:
         self._timeout = timeout
         self._registry, self._schemas, self._topic_prefix = registry, schemas, topic_prefix
-        self._servers = kafka.get("bootstrap.servers", "")
+        self._kafka, self._servers = kafka, kafka.get("bootstrap.servers", "")
         self._routes: dict[type[Payload], Route] = {}
         self._delivered: Counter[tuple[str, int]] = Counter()
         self._failure: SinkError | None = None
@@ -137,7 +138,7 @@ class MarketProducer:
             # All topics: asking for a single one would create it on brokers that create topics by themselves.
             known = self._producer.list_topics(timeout=self._timeout).topics
         except KafkaException as error:
-            raise translated(cause(error), doing=f"asking {self._servers} for its topics") from error
+            raise unanswered(error, self._kafka, doing=f"asking {self._servers} for its topics") from error
         if topic not in known:
             raise DefinitionError(f"topic {topic} does not exist on {self._servers}; create it with: sink topics apply")
         route = Route(dataset, topic=topic, registry=self._registry, schemas=self._schemas)

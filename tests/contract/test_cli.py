@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import typer
 import typer.main
 from typer.cli import get_docs_for_click
+from typer.testing import CliRunner
 
 from sink.cli import app
 
@@ -39,6 +41,18 @@ def test_every_command_and_every_parameter_has_help(name: str) -> None:
     assert command.help, name
     unexplained = [one.name for one in command.params if one.name not in OF_TYPER and not getattr(one, "help", None)]
     assert unexplained == []
+
+
+@pytest.mark.parametrize("name", [name for name, one in ALL.items() if not getattr(one, "commands", None)])
+def test_every_help_has_examples_and_is_markdown_that_a_terminal_shows(name: str) -> None:
+    told: str = ALL[name].help
+    assert re.findall(rf"^- `{name}\b", told, re.MULTILINE)
+    assert "``" not in told
+    assert "<" not in re.sub("`[^`]*`", "", told), "Markdown takes it for a tag and leaves it out"
+    shown = CliRunner().invoke(app, [*name.split()[1:], "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    assert f"• {name}" in shown
+    assert "`" not in shown
+    assert "[[" not in shown
 
 
 def test_the_page_of_commands_is_what_the_code_says() -> None:

@@ -392,6 +392,25 @@ def test_while_one_lives_another_of_an_overlapping_range_is_refused(bench: Bench
     bench.replay("three", {0: (6, 8), 1: (0, 5)})
 
 
+def test_a_dead_one_can_be_forgotten_and_what_it_wrote_stays(bench: Bench) -> None:
+    bench.run_live()
+    bench.execute("DELETE FROM trades")
+    loop = bench.replay("one", {0: (0, 4)}, max_rows=1)
+    for _ in range(4):
+        loop.pipeline.step()
+    rows, flushes = bench.rows("SELECT count(*) FROM trades"), bench.rows("SELECT * FROM sink.flushes")
+    assert bench.known("one").positions
+    with reading(bench.url) as session, pytest.raises(TransientError, match="replay one lives: me was heard of"):
+        replays.discard(session, replay_id="one", sink_id=SINK.sink_id)
+    with reading(bench.url) as session:
+        replays.release(session, replay_id="one", owner="me")
+        assert replays.discard(session, replay_id="one", sink_id=SINK.sink_id).total == 4
+    assert bench.rows("SELECT count(*) FROM sink.positions WHERE sink_id LIKE '%/replay/%'") == [(0,)]
+    assert (bench.rows("SELECT count(*) FROM trades"), bench.rows("SELECT * FROM sink.flushes")) == (rows, flushes)
+    with reading(bench.url) as session, pytest.raises(ConfigError, match="has no replay one"):
+        replays.discard(session, replay_id="one", sink_id=SINK.sink_id)
+
+
 def test_a_dead_one_is_named_and_stops_nobody(bench: Bench) -> None:
     bench.replay("one", {0: (0, 6)}, owner="host/7")
     assert bench.known("one").alive

@@ -171,6 +171,14 @@ def test_two_processes_have_a_file_each_and_other_topics_another(start: Crumbs) 
     assert start().path in paths
 
 
+def test_a_replay_whose_group_has_a_slash_remembers_as_well(start: Crumbs, tmp_path: Path) -> None:
+    crumb = start("cluster", "topic", "sink.trades/replay")
+    crumb.enter([Stretch(partition=0, start=1, end=2, crashes=0)])
+    start.die()
+    assert crumb.path.parent == tmp_path
+    assert start("cluster", "topic", "sink.trades/replay").crashes(0, 1) == 1
+
+
 def test_a_file_of_something_else_is_no_reason_to_stop(start: Crumbs) -> None:
     for content in (b"", b"{", b"[1]\n", b'{"decoding": [[1]]}\n', b"\xff\xfe"):
         path = start().path

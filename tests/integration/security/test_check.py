@@ -59,6 +59,7 @@ def test_all_that_is_wrong_is_named_at_once_each_with_its_cure(market: Market) -
     market.execute("ALTER TABLE oi_snapshots DROP CONSTRAINT pk_oi_snapshots")
     market.execute("UPDATE sink.retention SET drop_after = '3 days' WHERE table_name = 'trades'")
     market.execute("UPDATE alembic_version SET version_num = '9999'")
+    market.execute("COMMENT ON TABLE alembic_version IS 'oldest code: 9999'")
     done = check(
         market,
         "--json",

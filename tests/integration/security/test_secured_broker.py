@@ -19,7 +19,9 @@ from structlog.testing import capture_logs
 from sink.datasets import DATASETS
 from sink.db.repository import TradePayload
 from sink.errors import DefinitionError, TransientError
+from sink.kafka.admin import Topics, Wanted
 from sink.kafka.consumer import TopicConsumer
+from sink.kafka.deliver import Deliverer
 from sink.kafka.logs import remarks
 from sink.kafka.reach import hopeless, why_unreachable
 from sink.producing import MarketProducer
@@ -148,6 +150,17 @@ def test_fault_39_what_prevents_a_secure_connection_is_named_with_its_cure(
     assert isinstance(refused, DefinitionError)
     assert words in str(refused)
     assert "SINK_KAFKA__" in str(refused)
+
+
+def test_commands_that_ask_for_topics_say_what_tls_said(broker: SecuredBroker) -> None:
+    options = broker.options("expired")
+    with pytest.raises(DefinitionError, match="has expired"):
+        Topics(options, timeout=0.5).check([Wanted(name="market.trades", partitions=1)])
+    with pytest.raises(DefinitionError, match="has expired"), MarketProducer(options, timeout=0.5) as producer:
+        producer.produce(TRADE)
+    deliverer = Deliverer(options, "dead", timeout=0.5)
+    with pytest.raises(DefinitionError, match="has expired"):
+        deliverer.find_topic()
 
 
 def test_fault_39_a_broker_that_is_away_is_waited_for() -> None:

@@ -44,6 +44,7 @@ GOOD = DatabaseFacts(
     superuser=False,
     community=False,
     heads=("0002",),
+    oldest_code="oldest code: 0001",
     tables={full_name(TABLE): AS_DESIGNED},
     hypertables={"trades": DESIGNED},
     missing_grants=(),
@@ -74,7 +75,12 @@ FAILURES: dict[str, tuple[DatabaseFacts, str, str]] = {
     "full_page_writes": (replace(GOOD, settings={"full_page_writes": "off"}), "full_page_writes=off", "ALTER SYSTEM"),
     "never migrated": (replace(GOOD, heads=None), "needs 0002", "sink migrate"),
     "behind": (replace(GOOD, heads=("0001",)), "at 0001, this version needs 0002", "sink migrate"),
-    "ahead": (replace(GOOD, heads=("0009",)), "at 0009, which this version does not know", "or a newer one"),
+    "too far ahead": (
+        replace(GOOD, heads=("0009",), oldest_code="oldest code: 0003"),
+        "at 0009, which this version does not know",
+        "or a newer one",
+    ),
+    "ahead without a word": (replace(GOOD, heads=("0009",), oldest_code=None), "cannot run on", "or a newer one"),
     "no table": (replace(GOOD, tables={}), "it does not exist", "sink migrate"),
     "no unique key": (replace(GOOD, tables=table(key=())), "the primary key is (missing)", "sink migrate --check"),
     "no lineage": (
@@ -115,6 +121,7 @@ def test_a_connection_that_is_not_verified_is_a_failure() -> None:
     "facts",
     [
         replace(GOOD, superuser=True),
+        replace(GOOD, heads=("0009",)),  # ahead, and it names us among those that still run
         replace(GOOD, skew=-(SKEW + 1)),
         replace(GOOD, server=replace(SERVER, installed="2.19.3")),
         replace(

@@ -1,0 +1,1 @@
+"""Messages that could not become rows: what is wrong with each, trying them again, handing them on."""
