@@ -15,6 +15,8 @@ COMMANDS = (
     "status",
     "replay",
     "rewind",
+    "verify",
+    "trace",
     "offsets",
     "produce",
     "migrate",

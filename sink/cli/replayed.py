@@ -84,7 +84,7 @@ def _sample(difference: Difference, key: Sequence[str]) -> dict[str, Any]:
     columns = [name for name in after if name not in (*key, *ORDER)]
     told: dict[str, Any] = {
         "action": "insert" if before is None else "update",
-        "key": {name: _plain(after[name]) for name in key},
+        "key": {name: plain(after[name]) for name in key},
         "partition": partition,
         "offset": offset,
     }
@@ -92,12 +92,12 @@ def _sample(difference: Difference, key: Sequence[str]) -> dict[str, Any]:
         told["old_partition"], told["old_offset"] = before["source_partition"], before["source_offset"]
     changed = [name for name in columns if before is None or before[name] != after[name]]
     told["columns"] = {
-        name: {"old": None if before is None else _plain(before[name]), "new": _plain(after[name])} for name in changed
+        name: {"old": None if before is None else plain(before[name]), "new": plain(after[name])} for name in changed
     }
     return told
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Make a value fit for JSON; exact numbers as text without trailing zeros."""
     if isinstance(value, Decimal):
         text = f"{value:f}"
@@ -207,4 +207,4 @@ class _Logged:
     def __call__(self, done: int, total: int) -> None:
         if time.monotonic() >= self._next:
             self._next += LOG_EVERY
-            log.info("replaying", what=self._title, done=done, total=total)
+            log.info("progress", what=self._title, done=done, total=total)
