@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sink.cli.replayed import plain
 from sink.datasets import Dataset
-from sink.db.accounts import COUNTED
+from sink.db.replays import COUNTS
 from sink.inspection import mending
 from sink.inspection.chain import Fault, Judged
 from sink.inspection.compare import FAULTS, Verdict
@@ -69,7 +69,7 @@ def document(
 
 
 def _partition(one: Judged) -> dict[str, Any]:
-    counts = {name.removeprefix("rows_"): one.counts[name] for name in COUNTED}
+    counts = {name.removeprefix("rows_"): one.counts[name] for name in COUNTS}
     return {
         "partition": one.standing.partition,
         "position": one.standing.position,

@@ -13,15 +13,15 @@ from sqlalchemy.orm import Session
 
 from sink.db.contents import reading
 from sink.db.models import Flush, Position, Quarantine, Replay, Sink
+from sink.db.replays import COUNTS
 
-COUNTED = ("messages", "rows_written", "rows_not_newer", "rows_deduplicated", "ignored", "late", "quarantined")
 _AT_A_TIME = 5_000
 """Entries of the ledger that are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One entry of the ledger; ``counts`` has COUNTED."""
+    """One entry of the ledger; ``counts`` has COUNTS."""
 
     id: int
     partition: int
@@ -144,7 +144,7 @@ def _accounts(session: Session, query: Select[Any]) -> Iterator[Account]:
             kind=flush.kind,
             owner=flush.owner,
             at=flush.committed_at,
-            counts={name: getattr(flush, name) for name in COUNTED},
+            counts={name: getattr(flush, name) for name in COUNTS},
             kept=kept,
             opened_at=flush.opened_at,
             schema_ids=tuple(flush.schema_ids or ()),

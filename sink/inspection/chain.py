@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from sink.db.accounts import COUNTED, Account
+from sink.db.accounts import Account
+from sink.db.replays import COUNTS
 from sink.inspection.intervals import Growing, Interval, clipped, joined, length, without
 
 _LEFT_OUT = ("skip", "gap")
@@ -61,7 +62,7 @@ class Judged:
     proven: Interval
     """From where to where the ledger could be judged; before it, it was pruned or the sink did not begin."""
     counts: Counter[str] = field(default_factory=Counter)
-    """Sums over the entries that touch ``proven``: COUNTED, ``entries`` and ``rewinds``."""
+    """Sums over the entries that touch ``proven``: COUNTS, ``entries`` and ``rewinds``."""
     left_out: list[Interval] = field(default_factory=list)
     """Passed on purpose or because Kafka had dropped it, and not read at another time."""
     holes: list[Interval] = field(default_factory=list)
@@ -205,7 +206,7 @@ class _Chain:
     def _add_up(self, entry: Account) -> None:
         if self._touches((entry.from_offset, entry.to_offset)):
             self._counts["entries"] += 1
-            self._counts.update({name: entry.counts[name] for name in COUNTED})
+            self._counts.update({name: entry.counts[name] for name in COUNTS})
         self._sums(entry, f"entry {entry.id}")
 
     def _sums(self, entry: Account, name: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sink.db.accounts import COUNTED, Account
+from sink.db.accounts import Account
+from sink.db.replays import COUNTS
 from sink.inspection.chain import Judged, Kind, Standing, judge
 from tests.build import NOON
 
 ALL = (0, 2**62)
-NONE = dict.fromkeys(COUNTED, 0)
+NONE = dict.fromkeys(COUNTS, 0)
 
 
 def entry(

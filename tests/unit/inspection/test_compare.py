@@ -85,10 +85,13 @@ def test_a_message_beyond_retention_may_have_no_row_but_no_wrong_one() -> None:
 def test_the_newest_is_told_by_time_then_offset_then_partition() -> None:
     scope = replace(SCOPE, ranges={0: (0, 200), 1: (0, 200)})
     tied = [FIRST, replace(FIRST, offset=101), replace(FIRST, offset=101, partition=1), replace(FIRST, offset=99)]
+    lower = replace(FIRST, offset=90, partition=1)
 
     for order in (tied, tied[::-1]):
         assert verdict(order, [tied[2]], scope) is Verdict.EQUAL
         assert verdict(order, [tied[1]], scope) is Verdict.STALE
+    assert verdict([lower, FIRST], [FIRST], scope) is Verdict.EQUAL
+    assert verdict([lower, FIRST], [lower], scope) is Verdict.STALE
 
 
 def test_the_columns_that_differ_are_named() -> None:
@@ -159,3 +162,12 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(SinkError, match="TMPDIR"):
         spill.bucket(0)
+
+
+def test_a_bucket_that_was_written_before_grows(tmp_path: Path) -> None:
+    spill = Spill(tmp_path, "rows", time="trade_ts", buckets=1)
+    for count, one in enumerate((FIRST, NEWER), start=1):
+        spill.add(said([one]))
+        held = spill.bucket(0)
+        assert held is not None
+        assert held.height == count

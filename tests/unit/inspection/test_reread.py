@@ -41,6 +41,19 @@ def test_what_kafka_drops_meanwhile_is_noted() -> None:
     assert reading.gone == [(0, (2, 6))]
 
 
+class OvertakenLog(FakeLog):
+    """Gives what was fetched before a seek first."""
+
+    def read_from(self, partition: int, offset: int) -> None:
+        super().read_from(partition, offset - 2)
+
+
+def test_what_was_fetched_before_a_seek_is_left_out() -> None:
+    log = OvertakenLog(told={0: partition_of(0, range(6))})
+
+    assert places(reread(log, {0: (3, 6)})) == [(0, 3), (0, 4), (0, 5)]
+
+
 class SilentLog(FakeLog):
     """Takes every order and gives nothing."""
 
