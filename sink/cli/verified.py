@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sink.cli.picture import draw, drawn_on
 from sink.cli.replayed import plain
 from sink.datasets import Dataset
 from sink.db.replays import COUNTS
@@ -36,7 +37,6 @@ _MEANING = {
 _UNREPLAYABLE = (Verdict.CHANGED, Verdict.MISNAMED, Verdict.UNEXPECTED)
 """A replay leaves such rows as they are: their order is not below that of any message."""
 _MOST_PLACES = 20
-_PICTURE_WIDTH = 120
 Deep = tuple[Comparison, Found, Mapping[int, Interval], float]
 
 
@@ -154,7 +154,7 @@ def _literal(value: object) -> str:
 
 def show(document: Mapping[str, Any], *, picture: Path | None) -> None:
     """Print the document for people; into ``picture`` as SVG as well."""
-    console = Console() if picture is None else Console(record=True, width=_PICTURE_WIDTH)
+    console = drawn_on(picture)
     console.print(_ledger(document))
     if document["deep"] is not None:
         console.print()
@@ -169,8 +169,7 @@ def show(document: Mapping[str, Any], *, picture: Path | None) -> None:
             highlight=False,
         )
     _show_cure(console, document)
-    if picture is not None:
-        console.save_svg(str(picture), title=f"sink verify {document['dataset']}")
+    draw(console, picture, title=f"sink verify {document['dataset']}")
 
 
 def _ledger(document: Mapping[str, Any]) -> Table:
@@ -208,7 +207,7 @@ def _comparison(deep: Mapping[str, Any]) -> Table:
 
 def _show_sample(console: Console, sample: Mapping[str, Any]) -> None:
     key = ", ".join(str(value) for value in sample["key"].values())
-    console.print(f"\n{sample['verdict']} {key}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\n{sample['verdict']} {key}", markup=False, highlight=False, soft_wrap=not console.record)
     table = Table("column", "message", "row", box=None, pad_edge=False)
     table.add_row("partition/offset", _shown_place(sample["message"]), _shown_place(sample["row"]))
     for name, values in sample["columns"].items():
@@ -230,10 +229,12 @@ def _show_cure(console: Console, document: Mapping[str, Any]) -> None:
         return
     if document["deep"] is not None and document["deep"]["delete_first"]:
         console.print("rows that a replay leaves as they are, because their order says that they are newest; first:")
-        console.print(f"  {document['deep']['delete_first']}", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"  {document['deep']['delete_first']}", markup=False, highlight=False, soft_wrap=not console.record
+        )
     if document["replay"]:
         held = " ".join(f"{one['partition']}:{one['from']}-{one['to']}" for one in document["ranges"][:_MOST_PLACES])
         more = " ..." if len(document["ranges"]) > _MOST_PLACES else ""
-        console.print(f"to be read again: {held}{more}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"to be read again: {held}{more}", markup=False, highlight=False, soft_wrap=not console.record)
         for command in document["replay"]:
-            console.print(f"  {command}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"  {command}", markup=False, highlight=False, soft_wrap=not console.record)

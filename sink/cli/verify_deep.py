@@ -22,7 +22,6 @@ from sink.inspection.compare import Scope
 from sink.inspection.deep import Comparison, Excused, Found, place_frame
 from sink.inspection.intervals import Interval, joined, length
 from sink.inspection.reread import Bystander, Reread
-from sink.inspection.spill import buckets_for
 from sink.kafka.stretch import Stretch
 
 
@@ -55,7 +54,7 @@ def compared(job: Job, judged: Sequence[Judged]) -> Deep:
             ),
             clock=settings.clock_of(dataset.name),
             directory=Path(directory),
-            buckets=buckets_for(max(length(list(ranges.values())), _rows(job))),
+            offsets=length(list(ranges.values())),
         )
         gone = _read(job, comparison, ranges)
         ranges |= {number: (end, ranges[number][1]) for number, (_, end) in gone}
@@ -72,14 +71,6 @@ def _readable(judged: Judged) -> Interval | None:
     start = max(judged.asked[0], judged.standing.log[0])
     end = min(judged.asked[1], judged.standing.log[1], position)
     return (start, end) if start < end else None
-
-
-def _rows(job: Job) -> int:
-    """Count the table's rows, if all of them are to be compared."""
-    if not job.asked.everything:
-        return 0
-    with accounts.snapshot(job.url) as session:
-        return scan.count(session, table_of(job.asked.dataset.model))
 
 
 def _read(job: Job, comparison: Comparison, ranges: Mapping[int, Interval]) -> list[tuple[int, Interval]]:
@@ -125,7 +116,11 @@ def _hold(
         )
         window = None if job.asked.everything else comparison.window
         if job.asked.everything or window is not None:
-            comparison.hold(scan.scan(session, table_of(dataset.model), time=dataset.time, window=window))
+            table = table_of(dataset.model)
+            comparison.hold(
+                scan.scan(session, table, time=dataset.time, window=window),
+                rows=scan.count(session, table, time=dataset.time, window=window),
+            )
     return scope, Excused(
         waiting=place_frame([(number, offset) for number, offset, passed in kept if not passed]),
         kept=place_frame([(number, offset) for number, offset, _ in kept]),

@@ -60,6 +60,9 @@ def _meant(job: Job) -> dict[int, Interval]:
     nowhere = not asked.start.offsets and asked.start.place is None
     start = Bound(place="beginning") if nowhere else asked.start
     found = patiently(lambda: meant(job.consumer, start, asked.end, asked.partitions))
+    for number, (begin, end) in found.items():
+        if begin == end and not asked.everything:
+            job.note(f"partition {number}: no offsets in [{begin}, {end})")
     return {
         number: (
             0 if nowhere else begin,

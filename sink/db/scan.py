@@ -22,9 +22,10 @@ Window = tuple[datetime, datetime]
 """First and last time of rows, both included."""
 
 
-def count(session: Session, table: Table) -> int:
-    """Count a table's rows."""
-    return session.scalar(select(func.count()).select_from(table)) or 0
+def count(session: Session, table: Table, *, time: str, window: Window | None) -> int:
+    """Count the rows that :func:`scan` gives."""
+    query = select(func.count()).select_from(table)
+    return session.scalar(query if window is None else query.where(table.columns[time].between(*window))) or 0
 
 
 def database_time(session: Session) -> datetime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from sink.datasets import Dataset
 from sink.db.scan import Window
 from sink.inspection.compare import FAULTS, WRONG, Scope, Verdict, compare, expected, places, versions
 from sink.inspection.intervals import Interval, joined
-from sink.inspection.spill import Spill
+from sink.inspection.spill import Spill, bucket_of, buckets_for
 
 MOST_PLACES = 1_000_000
 """Places to be read again that are kept one by one; of more, only the first and last of each partition."""
@@ -59,17 +59,19 @@ class Found:
 class Comparison:
     """First :meth:`read` the topic, then :meth:`hold` the table's rows, then :meth:`judge`.
 
-    ``rows`` is about how many there are on the larger side, which decides on how many buckets; a bucket of either side,
-    some 100,000 rows, is what is in memory.
+    ``offsets`` is how many are read at most. It decides on the number of buckets, and the count of rows on how often
+    each of them is divided: some 100,000 of either side are in memory at once.
     """
 
-    def __init__(self, dataset: Dataset, *, decoder: Decoder, clock: Clock, directory: Path, buckets: int) -> None:
+    def __init__(self, dataset: Dataset, *, decoder: Decoder, clock: Clock, directory: Path, offsets: int) -> None:
         self._dataset = dataset
         self._decoder = decoder
         self._clock: Clock = clock
-        self._buckets = buckets
-        self._told = Spill(directory, "told", time=dataset.time, buckets=buckets)
-        self._rows = Spill(directory, "rows", time=dataset.time, buckets=buckets)
+        self._directory = directory
+        self._buckets = buckets_for(offsets)
+        self._parts = 1
+        self._told = Spill(directory, "told", time=dataset.time, buckets=self._buckets)
+        self._rows: Spill | None = None
         self._bad: list[pl.DataFrame] = []
         self._first: datetime | None = None
         self._last: datetime | None = None
@@ -78,7 +80,7 @@ class Comparison:
     @property
     def rows(self) -> int:
         """How many rows of the table are held."""
-        return self._rows.total
+        return 0 if self._rows is None else self._rows.total
 
     @property
     def bad(self) -> int:
@@ -107,8 +109,11 @@ class Comparison:
                 self._first = first if self._first is None else min(self._first, first)
                 self._last = last if self._last is None else max(self._last, last)
 
-    def hold(self, frames: Iterable[pl.DataFrame]) -> None:
-        """Keep the rows of the table."""
+    def hold(self, frames: Iterable[pl.DataFrame], *, rows: int) -> None:
+        """Keep the rows of the table, of which there are about so many."""
+        self._parts = -(-buckets_for(rows) // self._buckets)
+        buckets = self._buckets * self._parts
+        self._rows = Spill(self._directory, "rows", time=self._dataset.time, buckets=buckets)
         for frame in frames:
             self._rows.add(frame)
 
@@ -120,12 +125,7 @@ class Comparison:
         unkept = bad.filter(~_within(excused.left_out))
         found.unkept = unkept.height
         again.add(unkept)
-        for number in range(self._buckets):
-            told, rows = self._told.bucket(number), self._rows.bucket(number)
-            if told is None and rows is None:
-                continue
-            told = self._nothing(rows) if told is None else told
-            rows = told.clear() if rows is None else rows
+        for told, rows in self._pairs():
             forgiven = pl.concat([excused.waiting, places(told.filter(_within(excused.left_out)))])
             judged = compare(expected(told, forgiven, rows), rows, self._dataset, scope)
             self._note(judged, found, samples)
@@ -133,8 +133,18 @@ class Comparison:
         found.again = again.intervals()
         return found
 
-    def _nothing(self, rows: pl.DataFrame | None) -> pl.DataFrame:
-        return pl.DataFrame() if rows is None else rows.clear()
+    def _pairs(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """Give what falls into the same bucket on both sides, where either has anything."""
+        finest = self._buckets * self._parts
+        for number in range(self._buckets):
+            whole = self._told.bucket(number)
+            for fine in range(number, finest, self._buckets):
+                told = None if whole is None else whole.filter(bucket_of(self._dataset.time, finest) == fine)
+                rows = None if self._rows is None else self._rows.bucket(fine)
+                if told is not None:
+                    yield told, told.clear() if rows is None else rows
+                elif rows is not None:
+                    yield rows.clear(), rows
 
     def _note(self, judged: pl.DataFrame, found: Found, samples: int) -> None:
         counts = dict(judged["verdict"].value_counts().iter_rows())

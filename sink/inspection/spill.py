@@ -21,6 +21,11 @@ def buckets_for(rows: int) -> int:
     return max(1, min(MOST_BUCKETS, -(-rows // BUCKET_ROWS)))
 
 
+def bucket_of(time: str, buckets: int) -> pl.Expr:
+    """Say in which of so many buckets a row falls: by the hash of its time, so that it is the same for both sides."""
+    return pl.col(time).cast(pl.Int64).hash(0) % buckets
+
+
 class Spill:
     """Frames of one kind, kept in files of a directory; rows of the same ``time`` share a bucket.
 
@@ -62,8 +67,7 @@ class Spill:
     def _write(self) -> None:
         if not self._waiting:
             return
-        bucket = pl.col(self._time).cast(pl.Int64).hash(0) % self._buckets
-        frame = pl.concat(self._waiting).with_columns(bucket.alias(_BUCKET))
+        frame = pl.concat(self._waiting).with_columns(bucket_of(self._time, self._buckets).alias(_BUCKET))
         self._waiting, self._rows = [], 0
         for (number,), part in frame.partition_by(_BUCKET, as_dict=True, include_key=False).items():
             held = io.BytesIO()

@@ -116,17 +116,21 @@ def trades(count: int) -> list[Told]:
     return [replace(one[5], trade_id=None) if told.offset == 5 else told for told in one]
 
 
-def found_in(directory: Path, told: list[Told], rows: pl.DataFrame, *, buckets: int, excused: Excused) -> Found:
+def found_in(
+    directory: Path, told: list[Told], rows: pl.DataFrame, *, buckets: tuple[int, int], excused: Excused
+) -> Found:
+    """Compare in so many buckets of messages, and so many of rows."""
     log = FakeLog(told={0: told})
-    comparison = Comparison(TRADES, decoder=FakeDecoder(log), clock="record", directory=directory, buckets=buckets)
+    offsets, many = (number * BUCKET_ROWS for number in buckets)
+    comparison = Comparison(TRADES, decoder=FakeDecoder(log), clock="record", directory=directory, offsets=offsets)
     comparison.read(messages(told[start : start + 7]) for start in range(0, len(told), 7))
-    comparison.hold(rows[start : start + 11] for start in range(0, rows.height, 11))
+    comparison.hold((rows[start : start + 11] for start in range(0, rows.height, 11)), rows=many)
     scope = Scope(ranges={0: (0, len(told))}, partitions=[0], horizon=None)
     return comparison.judge(scope, excused, samples=2)
 
 
-@pytest.mark.parametrize("buckets", [1, 7])
-def test_a_comparison_on_disk_finds_what_was_done(tmp_path: Path, buckets: int) -> None:
+@pytest.mark.parametrize("buckets", [(1, 1), (7, 1), (1, 5), (3, 8)])
+def test_a_comparison_on_disk_finds_what_was_done(tmp_path: Path, buckets: tuple[int, int]) -> None:
     told = trades(100)
     rows = said(told).filter(pl.col("source_offset") >= 50)
     broken = rows.filter(pl.col("trade_id") > 3).with_columns(
@@ -149,7 +153,7 @@ def test_what_was_skipped_or_quarantined_is_not_demanded(tmp_path: Path) -> None
     )
     rows = said(told).filter(~pl.col("source_offset").is_in([10, 11, 12, 13, 14, 20]))
 
-    assert found_in(tmp_path, told, rows, buckets=3, excused=excused).faults == 0
+    assert found_in(tmp_path, told, rows, buckets=(3, 3), excused=excused).faults == 0
 
 
 def test_buckets_are_as_many_as_the_rows_want() -> None:
