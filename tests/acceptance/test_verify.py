@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -196,20 +197,32 @@ def candle(count: int) -> CandlePayload:
     )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "sentence"),
-    [
-        (("trades",), 4, "has no positions in this database"),
-        (("trades", "--partitions", "9"), 2, "there is no partition 9"),
-        (("trades", "--from", "0:5"), 2, "offset 5 of partition 0 lies beyond the log"),
-        (("trades", "--from", "today", "--to", "yesterday"), 4, "has no positions"),
-        (("trades", "--from", "whenever"), 2, "'whenever' is neither an offset"),
-    ],
-)
-def test_what_makes_no_sense_is_one_sentence_and_an_exit_code(
-    market: Market, arguments: tuple[str, ...], code: int, sentence: str
-) -> None:
-    done = market.sink("verify", *arguments)
-    assert done.returncode == code, done.stderr
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_makes_no_sense_or_is_away_is_one_sentence_and_an_exit_code(market: Market) -> None:
+    nowhere = {"SINK_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    asked: list[tuple[str, int, str, dict[str, str]]] = [
+        ("trades", 4, "has no positions in this database", {}),
+        ("trades --partitions 9", 2, "there is no partition 9", {}),
+        ("trades --from 0:5", 2, "offset 5 of partition 0 lies beyond the log", {}),
+        ("trades --from whenever", 2, "'whenever' is neither an offset", {}),
+        ("nothing", 2, "no dataset is called nothing", {}),
+        ("trades", 3, "broker", nowhere),
+        ("trades", 3, "database", {"DATABASE_URL": "postgresql+psycopg://sink_reader@127.0.0.1:1/none"}),
+    ]
+    for arguments, code, sentence, variables in asked:
+        done = market.sink("verify", *arguments.split(), **variables)
+        assert (done.returncode, sentence in done.stderr, "Traceback" in done.stderr) == (code, True, False), done
+
+
+def test_a_signal_ends_it_and_leaves_nothing_behind(market: Market) -> None:
+    market.produce(simulate(replace(TRADES, trades=300)))
+    market.caught_up("trades")
+    held = market.directory / "held"
+    held.mkdir()
+
+    with market.start("verify", "trades", "--deep", "--max-rate", "5/s", TMPDIR=str(held)) as process:
+        process.until(lambda: list(held.glob("sink-verify-*")) != [], "it has begun to read")
+        process.signal(signal.SIGTERM)
+        assert process.end() == 6
+
+    assert "stopped before the end; nothing was written" in process.output
+    assert list(held.iterdir()) == []
