@@ -106,6 +106,7 @@ def _hold(
     """Take the table's rows, and what excuses differences, from one later moment of the database."""
     dataset, source = job.asked.dataset, job.source
     with accounts.snapshot(job.url) as session:
+        others = accounts.others(session, source.sink_id, dataset.name)
         kept = accounts.quarantined(session, source.sink_id, source.topic, ranges)
         hypertable = read_hypertables(session.connection()).get(dataset.name)
         retain = None if hypertable is None else hypertable.retain
@@ -121,6 +122,11 @@ def _hold(
                 scan.scan(session, table, time=dataset.time, window=window),
                 rows=scan.count(session, table, time=dataset.time, window=window),
             )
+    if others:
+        job.note(
+            f"other sinks have written into {dataset.name} as well ({', '.join(others)}): the partitions and offsets of"
+            " their rows mean other messages, unless they read the same topic"
+        )
     return scope, Excused(
         waiting=place_frame([(number, offset) for number, offset, passed in kept if not passed]),
         kept=place_frame([(number, offset) for number, offset, _ in kept]),

@@ -72,6 +72,20 @@ def stored(session: Session, sink_id: str, topic: str) -> Stored:
     )
 
 
+def others(session: Session, sink_id: str, dataset: str) -> list[str]:
+    """Name the other sinks (not replays of this one) that have positions for this dataset."""
+    query = (
+        select(Position.sink_id)
+        .distinct()
+        .where(
+            Position.sink_id != sink_id,
+            ~Position.sink_id.startswith(f"{sink_id}/", autoescape=True),
+            Position.sink_id.endswith(f".{dataset}", autoescape=True),
+        )
+    )
+    return sorted(session.scalars(query))
+
+
 def entries(session: Session, sink_id: str, topic: str, partition: int) -> Iterator[Account]:
     """Give a sink's own entries for a partition, the oldest first."""
     query = _entries(sink_id, topic, partition).where(Flush.sink_id == sink_id)

@@ -18,8 +18,15 @@ from sink.db.upsert import flushed_columns
 ROWS = 50_000
 """Rows of a piece."""
 
+_YEARS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+
 Window = tuple[datetime, datetime]
 """First and last time of rows, both included."""
+
+
+def readable(times: pl.Expr) -> pl.Expr:
+    """Cut times, in UTC microseconds, to the years 1 to 9999: Python knows no others, and none of them is a row's."""
+    return times.cast(pl.Int64).clip(*_YEARS).cast(pl.Datetime("us", "UTC"))
 
 
 def count(session: Session, table: Table, *, time: str, window: Window | None) -> int:
@@ -96,5 +103,5 @@ def _typed(column: Column[object]) -> pl.Expr:
     if isinstance(column.type, Numeric):
         return raw.cast(pl.Decimal(38, 18), strict=False)
     if isinstance(column.type, DateTime):
-        return raw.cast(pl.Datetime("us", "UTC"))
+        return readable(raw)
     return raw.cast(pl.Boolean) if isinstance(column.type, Boolean) else raw

@@ -11,9 +11,11 @@ from datetime import datetime
 from enum import Enum
 
 import polars as pl
+from polars import selectors as cs
 
 from sink.batch import MESSAGE, Clock, Decoded, Messages
 from sink.datasets import Dataset
+from sink.db.scan import readable
 from sink.inspection.intervals import Interval
 
 _PLACE = ("source_partition", "source_offset")
@@ -76,7 +78,7 @@ def versions(messages: Messages, decoded: Decoded, *, clock: Clock) -> pl.DataFr
     if clock == "record":
         recorded = pl.when(pl.col("recorded") >= 0).then(pl.col("recorded")).cast(pl.Datetime("us", "UTC"))
         frame = frame.with_columns(recorded.alias("observed_at"))
-    return frame.drop(MESSAGE, "recorded")
+    return frame.drop(MESSAGE, "recorded").with_columns(readable(cs.datetime()))
 
 
 def places(frame: pl.DataFrame) -> pl.DataFrame:

@@ -88,6 +88,8 @@ def test_what_flushes_rewinds_and_skips_leave_in_the_ledger_is_whole(
         assert accounts.quarantined(session, SINK.sink_id, TOPIC, {0: (0, 20)}) == [(0, 14, False)]
         assert accounts.quarantined(session, SINK.sink_id, TOPIC, {0: (0, 14)}) == []
         kinds = [entry.kind for entry in accounts.covering(session, SINK.sink_id, TOPIC, 0, 6)]
+        assert accounts.others(session, SINK.sink_id, "trades") == []
+        assert accounts.others(session, "blue.trades", "trades") == [SINK.sink_id]
     assert kinds == ["flush", "flush"]
 
     with engine.begin() as connection:

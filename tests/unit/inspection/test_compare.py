@@ -107,6 +107,26 @@ def test_an_excused_message_is_not_demanded_unless_its_row_stands_there() -> Non
     assert places(expected(told, excused, said([NEWER]))).rows() == [(0, 100), (0, 110)]
 
 
+def test_the_clock_of_the_producer_orders_where_it_is_the_dataset_s() -> None:
+    late = replace(FIRST, observed_at=NOON + 9 * SECOND)
+    early = replace(NEWER, observed_at=NOON)
+    told = versions(messages([late, early]), decoded([late, early]), clock="field")
+
+    judged = compare(told, told.filter(pl.col("source_offset") == 100), TRADES, SCOPE)
+
+    assert judged["verdict"].to_list() == [Verdict.EQUAL.value]
+
+
+def test_a_time_that_no_calendar_has_can_be_told() -> None:
+    said_so = decoded([FIRST])
+    far = pl.lit(2**62).cast(pl.Datetime("us", "UTC"))
+    told = versions(messages([FIRST]), replace(said_so, frame=said_so.frame.with_columns(trade_ts=far)), clock="record")
+
+    judged = compare(told, told.clear(), TRADES, SCOPE)
+
+    assert [one["trade_ts"].year for one in judged.to_dicts()] == [9999]
+
+
 def trades(count: int) -> list[Told]:
     """Give messages of many times, each key twice."""
     one = [
