@@ -122,7 +122,7 @@ def show(document: Mapping[str, Any]) -> None:
     console = Console()
     console.print(table, markup=False)
     for sample in document.get("samples", ()):
-        key = ", ".join(str(value) for value in sample["key"].values())
+        key = ", ".join(map(legible, sample["key"].values()))
         console.print(f"\n{sample['action']} {key}", markup=False, highlight=False, soft_wrap=True)
         console.print(_sample_table(sample))
 
@@ -132,12 +132,14 @@ def _sample_table(sample: Mapping[str, Any]) -> Table:
     table = Table("column", "old", "new", box=None, pad_edge=False)
     table.add_row("partition/offset", before, f"{sample['partition']}/{sample['offset']}")
     for name, values in sample["columns"].items():
-        table.add_row(name, Text(_shown(values["old"])), Text(_shown(values["new"])))
+        table.add_row(name, Text(legible(values["old"])), Text(legible(values["new"])))
     return table
 
 
-def _shown(value: object) -> str:
-    return "-" if value is None else str(value)
+def legible(value: object) -> str:
+    """Write a value for a terminal; what a message holds may be meant to play tricks on it."""
+    text = "-" if value is None else str(value)
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
 def show_list(known: Sequence[Known], *, json_output: bool) -> None:

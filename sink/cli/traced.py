@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sink.cli.replayed import plain
+from sink.cli.replayed import legible, plain
 from sink.datasets import Dataset
 from sink.db.accounts import Account
 from sink.inspection.tracing import Place, Raw, Traced, Version, is_newer
@@ -90,11 +90,11 @@ def show(document: Mapping[str, Any]) -> None:
     console = Console()
     for row in document["rows"]:
         table = Table(show_header=False, box=None, pad_edge=False)
-        table.add_row("row", Text(" ".join(str(value) for value in row["key"].values()), style="bold"))
+        table.add_row("row", Text(" ".join(map(legible, row["key"].values())), style="bold"))
         for name, value in row["values"].items():
-            table.add_row(Text(f"  {name}", style="dim"), _shown(value))
-        table.add_row("first written", _shown(row["created_at"]))
-        table.add_row("observed", _shown(row["observed_at"]))
+            table.add_row(Text(f"  {name}", style="dim"), Text(legible(value)))
+        table.add_row("first written", Text(legible(row["created_at"])))
+        table.add_row("observed", Text(legible(row["observed_at"])))
         if row["origin"] == "message":
             table.add_row("came from", Text(f"{document['topic']}/{row['partition']} offset {row['offset']}"))
             _add_entries(table, row["flushes"])
@@ -121,11 +121,11 @@ def _add_message(table: Table, row: Mapping[str, Any]) -> None:
         table.add_row("message", Text(row["why_no_message"]))
         return
     about = f"recorded {message['kafka_at']}, schema {message['schema_id']}, {message['size']} bytes"
-    table.add_row("message", Text(f"{about}, key {message['key']}"))
+    table.add_row("message", Text(f"{about}, key {legible(message['key'])}"))
     if message["headers"]:
-        table.add_row("  headers", Text(", ".join(message["headers"])))
+        table.add_row("  headers", Text(", ".join(map(legible, message["headers"]))))
     if message["refused"] is not None:
-        table.add_row("", Text(f"it cannot be decoded: {message['refused']}", style="red"))
+        table.add_row("", Text(f"it cannot be decoded: {legible(message['refused'])}", style="red"))
     elif message["values"] is None:
         table.add_row("", Text("it speaks of another key: the row was changed by hand", style="red"))
     elif row["agrees"]:
@@ -135,16 +135,14 @@ def _add_message(table: Table, row: Mapping[str, Any]) -> None:
         for name, value in message["values"].items():
             held = row["values"].get(name, row["key"].get(name))
             if value != held:
-                table.add_row(Text(f"  {name}", style="dim"), Text(f"{value} (the row holds {held})"))
+                table.add_row(Text(f"  {name}", style="dim"), Text(f"{legible(value)} (the row holds {legible(held)})"))
 
 
 def _add_version(table: Table, version: Mapping[str, Any]) -> None:
     what = "newer version" if version["newer"] else "not newer"
-    differing = ", ".join(f"{name} {value}" for name, value in version["differing"].items()) or "the same values"
+    differing = (
+        ", ".join(f"{name} {legible(value)}" for name, value in version["differing"].items()) or "the same values"
+    )
     table.add_row(
         Text(what), Text(f"{version['partition']}/{version['offset']} at {version['observed_at']}: {differing}")
     )
-
-
-def _shown(value: object) -> Text:
-    return Text("-" if value is None else str(value))

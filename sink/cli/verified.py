@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sink.cli.picture import draw, drawn_on
-from sink.cli.replayed import plain
+from sink.cli.replayed import legible, plain
 from sink.datasets import Dataset
 from sink.db.replays import COUNTS
 from sink.inspection import mending
@@ -141,7 +141,8 @@ def _place(one: Mapping[str, Any], suffix: str) -> dict[str, int]:
 
 
 def _delete(dataset: Dataset, keys: Sequence[Mapping[str, Any]]) -> str | None:
-    """Write the statement that removes rows which a replay would leave as they are."""
+    """Write the statement that removes rows which a replay would leave as they are, if their keys can be typed."""
+    keys = [key for key in keys if all(str(value).isprintable() for value in key.values())]
     if not keys:
         return None
     named = ", ".join(f"({', '.join(_literal(value) for value in key.values())})" for key in keys)
@@ -206,12 +207,12 @@ def _comparison(deep: Mapping[str, Any]) -> Table:
 
 
 def _show_sample(console: Console, sample: Mapping[str, Any]) -> None:
-    key = ", ".join(str(value) for value in sample["key"].values())
+    key = ", ".join(map(legible, sample["key"].values()))
     console.print(f"\n{sample['verdict']} {key}", markup=False, highlight=False, soft_wrap=not console.record)
     table = Table("column", "message", "row", box=None, pad_edge=False)
     table.add_row("partition/offset", _shown_place(sample["message"]), _shown_place(sample["row"]))
     for name, values in sample["columns"].items():
-        table.add_row(name, *(Text("-" if value is None else str(value)) for value in values.values()))
+        table.add_row(name, *(Text(legible(value)) for value in values.values()))
     console.print(table)
 
 
