@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from sink.db.contents import reading
@@ -54,7 +54,7 @@ class Stored:
 def snapshot(url: str) -> Iterator[Session]:
     """Give a session that sees one moment of the database, however long it reads, and cannot write."""
     with reading(url) as session:
-        session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+        session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         yield session
 
 
