@@ -59,6 +59,12 @@ class Interrupted(SinkError):
     exit_code: ClassVar[int] = 6
 
 
+class Differences(SinkError):
+    """Table or ledger are not what the log says that they must be; the output names what and how to mend it."""
+
+    exit_code: ClassVar[int] = 7
+
+
 class BadMessage(SinkError):
     """A message cannot become a row; it belongs in quarantine."""
 

@@ -17,7 +17,7 @@ from secrets import randbelow
 import polars as pl
 from polars.exceptions import PanicException
 
-from sink.avro.decode import MAX_VALUE_BYTES, OneByOne, assemble
+from sink.avro.decode import MAX_VALUE_BYTES, Decoder, OneByOne, ReferenceDecoder, assemble
 from sink.avro.layout import OK, TAG, Container, Layout, layout_of, outline_of
 from sink.avro.schemas import Schema, known_schemas, shipped_schema
 from sink.avro.wire import Shape
@@ -162,12 +162,13 @@ def decoder_of(
     registry: SchemaSource | None,
     schemas: Path | None = None,
     max_value_bytes: int = MAX_VALUE_BYTES,
-) -> ColumnarDecoder:
+    kind: type[ColumnarDecoder | ReferenceDecoder] = ColumnarDecoder,
+) -> Decoder:
     """Make the decoder of a dataset: ids are looked up in the registry, fingerprints in ``schemas/``.
 
     ``schemas`` is that folder where it is not the shipped one. Raises DefinitionError where a schema is broken.
     """
-    return ColumnarDecoder(
+    return kind(
         schema=shipped_schema(dataset.name, schemas),
         key=dataset.key,
         resolver=SchemaResolver(registry, known_schemas(schemas)),

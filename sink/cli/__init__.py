@@ -15,6 +15,8 @@ COMMANDS = (
     "status",
     "replay",
     "rewind",
+    "verify",
+    "trace",
     "quarantine",
     "offsets",
     "produce",

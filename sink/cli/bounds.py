@@ -61,10 +61,10 @@ def _place(word: str, option: str, now: datetime) -> Place:
 def _notes(word: str, place: Place, option: str) -> tuple[str, ...]:
     if not isinstance(place, datetime):
         return ()
-    return (f"{option} {word} is {shown(place)}{'' if _has_zone(word) else ' (no zone given, so UTC)'}",)
+    return (f"{option} {word} is {shown(place)}{'' if has_zone(word) else ' (no zone given, so UTC)'}",)
 
 
-def _has_zone(word: str) -> bool:
+def has_zone(word: str) -> bool:
     """Say whether a word needs no zone or has one."""
     try:
         return datetime.fromisoformat(word).tzinfo is not None

@@ -42,7 +42,7 @@ TIMEOUT = 10.0
 _PATIENCE = 10.0
 """Seconds in which the messages at the positions are to come."""
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Datasets; all if none.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="Datasets; all if none.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 File = Annotated[Path | None, typer.Option("--file", help="Read settings from this TOML file as well.")]
 
@@ -67,7 +67,11 @@ def show(
 ) -> None:
     """Show where each partition stands: our position, Kafka's commit beside it, the log's ends, lag, owner; read-only.
 
-    Examples: ``sink offsets show`` · ``sink offsets show trades --times`` · ``sink offsets show --json``
+    For example:
+
+    - `sink offsets show`
+    - `sink offsets show trades --times`
+    - `sink offsets show --json`
     """
     settings = _settings(file)
     chosen = connections.chosen(names or [])
@@ -107,7 +111,10 @@ def export(
 ) -> None:
     """Write the positions to a file: to keep, to import elsewhere, or to give them back to another consumer; read-only.
 
-    Examples: ``sink offsets export --output offsets.json`` · ``sink offsets export trades --format csv``
+    For example:
+
+    - `sink offsets export --output offsets.json`
+    - `sink offsets export trades --format csv`
     """
     settings = _settings(file)
     exported = _exported(connections.chosen(names or []), settings)
@@ -147,8 +154,10 @@ def import_offsets(
     Shows before and after and asks. Refuses a group that still reads, another cluster or topic, offsets that the log
     has not, and to move positions that there are. What lies before is entered in the ledger as skipped, with origin.
 
-    Examples: ``sink offsets import trades --from-group connect-trades-sink`` · ``sink offsets import --from-file
-    offsets.json --overwrite --yes``
+    For example:
+
+    - `sink offsets import trades --from-group connect-trades-sink`
+    - `sink offsets import --from-file offsets.json --overwrite --yes`
     """
     settings = _settings(file)
     if (group is None) == (source_file is None):

@@ -84,7 +84,7 @@ def _sample(difference: Difference, key: Sequence[str]) -> dict[str, Any]:
     columns = [name for name in after if name not in (*key, *ORDER)]
     told: dict[str, Any] = {
         "action": "insert" if before is None else "update",
-        "key": {name: _plain(after[name]) for name in key},
+        "key": {name: plain(after[name]) for name in key},
         "partition": partition,
         "offset": offset,
     }
@@ -92,12 +92,12 @@ def _sample(difference: Difference, key: Sequence[str]) -> dict[str, Any]:
         told["old_partition"], told["old_offset"] = before["source_partition"], before["source_offset"]
     changed = [name for name in columns if before is None or before[name] != after[name]]
     told["columns"] = {
-        name: {"old": None if before is None else _plain(before[name]), "new": _plain(after[name])} for name in changed
+        name: {"old": None if before is None else plain(before[name]), "new": plain(after[name])} for name in changed
     }
     return told
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Make a value fit for JSON; exact numbers as text without trailing zeros."""
     if isinstance(value, Decimal):
         text = f"{value:f}"
@@ -122,7 +122,7 @@ def show(document: Mapping[str, Any]) -> None:
     console = Console()
     console.print(table, markup=False)
     for sample in document.get("samples", ()):
-        key = ", ".join(str(value) for value in sample["key"].values())
+        key = ", ".join(map(legible, sample["key"].values()))
         console.print(f"\n{sample['action']} {key}", markup=False, highlight=False, soft_wrap=True)
         console.print(_sample_table(sample))
 
@@ -132,12 +132,14 @@ def _sample_table(sample: Mapping[str, Any]) -> Table:
     table = Table("column", "old", "new", box=None, pad_edge=False)
     table.add_row("partition/offset", before, f"{sample['partition']}/{sample['offset']}")
     for name, values in sample["columns"].items():
-        table.add_row(name, Text(_shown(values["old"])), Text(_shown(values["new"])))
+        table.add_row(name, Text(legible(values["old"])), Text(legible(values["new"])))
     return table
 
 
-def _shown(value: object) -> str:
-    return "-" if value is None else str(value)
+def legible(value: object) -> str:
+    """Write a value for a terminal; what a message holds may be meant to play tricks on it."""
+    text = "-" if value is None else str(value)
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
 def show_list(known: Sequence[Known], *, json_output: bool) -> None:
@@ -215,4 +217,4 @@ class _Logged:
     def __call__(self, done: int, total: int) -> None:
         if time.monotonic() >= self._next:
             self._next += LOG_EVERY
-            log.info("replaying", what=self._title, done=done, total=total)
+            log.info("progress", what=self._title, done=done, total=total)

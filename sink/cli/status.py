@@ -39,7 +39,7 @@ GRACE = 15.0
 
 @app.command()
 def status(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Datasets; all if none.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="Datasets; all if none.")] = None,
     *,
     once: Annotated[bool, typer.Option("--once", help="Print the status and end; so does output to a file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON once, for machines.")] = False,
@@ -53,7 +53,12 @@ def status(
     does not answer leaves its columns empty and its reason below; with --once or --json the exit code is then that of
     the reason.
 
-    Examples: ``sink status`` · ``sink status trades --every 5`` · ``sink status --once`` · ``sink status --json``
+    For example:
+
+    - `sink status`
+    - `sink status trades --every 5`
+    - `sink status --once`
+    - `sink status --json`
     """
     settings = load(config=file, datasets=DATASETS)
     sources = {dataset.name: wiring.source_of(dataset, settings) for dataset in connections.chosen(names or [])}

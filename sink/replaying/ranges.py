@@ -43,31 +43,35 @@ def choose(log: TimedLog, start: Bound, end: Bound, partitions: Collection[int])
 
     Raises ConfigError for partitions that do not exist, offsets beyond the log and inverted ranges.
     """
-    known = log.partitions()
-    wanted = _wanted(known, partitions, {"--from": start, "--to": end})
+    notes, ranges = [*start.notes, *end.notes], {}
+    for number, (begin, stop) in meant(log, start, end, partitions).items():
+        low, high = log.log_range(number)
+        first, last = min(max(begin, low), high), min(max(stop, low), high)
+        if begin < first:
+            notes.append(
+                f"partition {number}: Kafka no longer has the offsets [{begin}, {min(low, stop)}); its log begins at"
+                f" {low}"
+            )
+        if first < last:
+            ranges[number] = (first, last)
+        elif begin >= first and number in {*partitions, *start.offsets, *end.offsets}:
+            notes.append(f"partition {number}: no messages in [{begin}, {stop})")
+    return Chosen(ranges=ranges, notes=notes)
+
+
+def meant(log: TimedLog, start: Bound, end: Bound, partitions: Collection[int]) -> dict[int, Range]:
+    """Find the ranges that are meant, empty ones and what the log no longer has included; refuses as :func:`choose`."""
+    wanted = _wanted(log.partitions(), partitions, {"--from": start, "--to": end})
     logs = {number: log.log_range(number) for number in wanted}
     starts = _offsets(log, start, logs, "--from", default="beginning")
     ends = _offsets(log, end, logs, "--to", default="end")
-    notes, ranges = [*start.notes, *end.notes], {}
     for number in wanted:
         if ends[number] < starts[number]:
             raise ConfigError(
                 f"partition {number}: --to is offset {ends[number]}, before --from, which is offset {starts[number]};"
                 " exchange them"
             )
-        low, high = logs[number]
-        first, last = min(max(starts[number], low), high), min(max(ends[number], low), high)
-        if starts[number] < first:
-            gone = min(low, ends[number])
-            notes.append(
-                f"partition {number}: Kafka no longer has the offsets [{starts[number]}, {gone}); its log begins at"
-                f" {low}"
-            )
-        if first < last:
-            ranges[number] = (first, last)
-        elif starts[number] >= first and number in {*partitions, *start.offsets, *end.offsets}:
-            notes.append(f"partition {number}: no messages in [{starts[number]}, {ends[number]})")
-    return Chosen(ranges=ranges, notes=notes)
+    return {number: (starts[number], ends[number]) for number in wanted}
 
 
 def targets(log: TimedLog, bound: Bound, partitions: Collection[int]) -> Mapping[int, int]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from sink.errors import ConfigError
-from sink.replaying.ranges import Bound, before, choose, targets
+from sink.replaying.ranges import Bound, before, choose, meant, targets
 from tests.build import NOON, Told
 from tests.fake_log import FakeLog
 
@@ -124,3 +124,14 @@ def test_a_rewind_wants_offsets_that_the_log_has(log: FakeLog) -> None:
         targets(log, Bound(offsets={0: 5}), [])
     with pytest.raises(ConfigError, match="--to: offset 11 of partition 0 lies beyond the log"):
         targets(log, Bound(offsets={0: 11}), [])
+
+
+def test_what_is_meant_may_lie_before_the_log_and_be_empty_but_not_beyond_or_inverted(log: FakeLog) -> None:
+    log.log_starts = {0: 4}
+
+    assert meant(log, Bound(offsets={0: 2}), Bound(offsets={0: 3}), []) == {0: (2, 3)}
+    assert meant(log, FROM_THE_BEGINNING, NO_BOUND, [0, 2]) == {0: (4, 10), 2: (0, 0)}
+    with pytest.raises(ConfigError, match="exchange them"):
+        meant(log, Bound(offsets={0: 3}), Bound(offsets={0: 2}), [])
+    with pytest.raises(ConfigError, match="beyond the log"):
+        meant(log, Bound(offsets={0: 11}), NO_BOUND, [])
