@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 from fastavro import parse_schema, schemaless_writer
 
-from benchmarks.plan import SYMBOLS, Workload
+from benchmarks.plan import SYMBOLS, Bulk
 from sink.avro.framing import frame_confluent
 from sink.avro.schemas import Kind, columns_of, shipped_schema, without_logical_types
 from sink.datasets import DATASETS
@@ -43,15 +43,19 @@ class Generated:
     keys: int
 
 
-def generate(workload: Workload, *, now: datetime, directory: Path) -> Generated:
+def generate(workload: Bulk, *, now: datetime, directory: Path) -> Generated:
     """Make the rows of a workload; the same workload on the same day gives the same rows."""
     begin = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS_AGO)
     first = int(begin.timestamp()) * 1_000_000
     sent = _trades(workload, first) if workload.dataset == "trades" else _candles(workload, first)
-    expected = directory / f"{workload.name}.tsv"
-    key = list(DATASETS[workload.dataset].key)
-    final = sent.unique(key, keep="last").sort(key)
-    _written(final, workload.dataset).write_csv(
+    return expect(sent, workload.dataset, directory / f"{workload.name}.tsv")
+
+
+def expect(sent: pl.DataFrame, dataset: str, expected: Path) -> Generated:
+    """Work out what the table must hold once everything of ``sent`` is durable: the last version of each key."""
+    key = list(DATASETS[dataset].key)
+    final = sent.unique(key, keep="last", maintain_order=True).sort(key)
+    _written(final, dataset).write_csv(
         expected, separator="\t", include_header=False, null_value="\\N", quote_style="never"
     )
     with expected.open("rb") as file:
@@ -59,7 +63,7 @@ def generate(workload: Workload, *, now: datetime, directory: Path) -> Generated
     return Generated(sent=sent, expected=expected, digest=digest, keys=final.height)
 
 
-def _trades(workload: Workload, first: int) -> pl.DataFrame:
+def _trades(workload: Bulk, first: int) -> pl.DataFrame:
     mix = pl.col("mix")
     number = mix // 256 % SYMBOLS
     return _mixed(workload.rows).select(
@@ -74,7 +78,7 @@ def _trades(workload: Workload, first: int) -> pl.DataFrame:
     )
 
 
-def _candles(workload: Workload, first: int) -> pl.DataFrame:
+def _candles(workload: Bulk, first: int) -> pl.DataFrame:
     """Each minute of every symbol is sent ``versions`` times before the next one begins, as a running market does."""
     index, mix = pl.col("index"), pl.col("mix")
     number = index % SYMBOLS

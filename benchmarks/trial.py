@@ -16,7 +16,7 @@ import psycopg
 from benchmarks import measure
 from benchmarks.compare import difference
 from benchmarks.generator import Generated
-from benchmarks.plan import Bulk
+from benchmarks.plan import Bulk, Stream, Workload
 from benchmarks.processes import Children, Gone
 from benchmarks.results import Outcome
 from benchmarks.systems.system import Job, System
@@ -46,48 +46,51 @@ def trial(world: World, system: System, workload: Bulk, generated: Generated, to
         for phase in ("load", "replay")[: 1 + workload.replay]:
             if phase == "replay" and not system.replays:
                 break
-            job = job_of(world, workload, generated, topic, url, Path(folder) / phase)
-            outcomes.append(phase_of(world, system, job, phase))
+            job = replace(job_of(world, workload, topic, url, Path(folder) / phase), generated=generated)
+            outcomes.append(_phase(world, system, job, generated, phase))
     return outcomes
 
 
 def job_of(
-    world: World, workload: Bulk, generated: Generated, topic: str, database_url: str, directory: Path
+    world: World, workload: Workload, topic: str, database_url: str, directory: Path
 ) -> Job:
     """Describe a job with a consumer group that nobody has used."""
     directory.mkdir()
     return Job(
         workload=workload,
-        generated=generated,
         topic=topic,
         group=f"bench-{uuid.uuid4().hex[:8]}",
         bootstrap_servers=world.bootstrap_servers,
         registry_url=world.registry_url,
         database_url=database_url,
         directory=directory,
-        batch=workload.batch,
+        batch=workload.batch if isinstance(workload, Bulk) else None,
+        follow=isinstance(workload, Stream),
     )
 
 
-def phase_of(world: World, system: System, job: Job, phase: str) -> Outcome:
-    """Run a job to its end; what goes wrong becomes an outcome without figures."""
-    assert isinstance(job.workload, Bulk)  # noqa: S101 - for the types: streams have a way of their own
+def _phase(world: World, system: System, job: Job, generated: Generated, phase: str) -> Outcome:
     outcome = Outcome(
-        system=system.name, workload=job.workload.name, phase=phase, rows=job.workload.rows, keys=job.generated.keys
+        system=system.name, workload=job.workload.name, phase=phase, rows=job.workload.rows, keys=generated.keys
     )
     try:
-        outcome = _measured(world, system, job, job.workload.replicas, outcome)
+        outcome = _measured(world, system, job, outcome)
     except Gone as error:
         return replace(outcome, failure=str(error))
     finally:
         shutil.rmtree(job.directory)
+    return compared(outcome, job, generated)
+
+
+def compared(outcome: Outcome, job: Job, generated: Generated) -> Outcome:
+    """Compare the table with the generator's rows; only what is the same counts."""
     with psycopg.connect(job.plain_url) as connection:
-        wrong = difference(connection, job.workload.dataset, job.generated)
+        wrong = difference(connection, job.workload.dataset, generated)
     return replace(outcome, correct=wrong is None, failure=wrong)
 
 
-def _measured(world: World, system: System, job: Job, replicas: int, outcome: Outcome) -> Outcome:
-    with started(system, job, replicas) as (children, watch, start), servers(world, watch) as used:
+def _measured(world: World, system: System, job: Job, outcome: Outcome) -> Outcome:
+    with started(system, job) as (children, watch, start), servers(world, watch) as used:
         finish(world, system, job, children)
         ended = time.monotonic()
         seen = watch.stop()
@@ -114,10 +117,10 @@ def _measured(world: World, system: System, job: Job, replicas: int, outcome: Ou
 
 
 @contextmanager
-def started(system: System, job: Job, replicas: int) -> Iterator[tuple[Children, Watch, Start]]:
+def started(system: System, job: Job) -> Iterator[tuple[Children, Watch, Start]]:
     """Start a system's processes with a watch over their backends."""
     commands = []
-    for number in range(replicas):
+    for number in range(job.workload.replicas if isinstance(job.workload, Bulk) else 1):
         directory = job.directory / str(number)
         directory.mkdir()
         commands.append((system.command(replace(job, directory=directory)), directory))

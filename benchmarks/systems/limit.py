@@ -49,6 +49,8 @@ class Limit:
 
     def command(self, job: Job) -> Command:
         """Encode everything beforehand, into a file that the program reads."""
+        if job.generated is None:
+            raise ValueError("the limit copies a backlog, not what is yet to be produced")
         dataset = DATASETS[job.workload.dataset]
         pieces = job.directory / "pieces"
         frame = flushed(job.generated, dataset.name)

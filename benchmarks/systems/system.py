@@ -16,7 +16,6 @@ class Job:
     """One topic into one table, by ``group``; ``follow`` goes on at the end of the topic until SIGTERM."""
 
     workload: Workload
-    generated: Generated
     topic: str
     group: str
     bootstrap_servers: str
@@ -28,6 +27,8 @@ class Job:
     batch: int | None = None
     """Messages of a transaction, None for the system's own choice."""
     follow: bool = False
+    generated: Generated | None = None
+    """What a backlog holds; None where it is yet to be produced."""
 
     @property
     def plain_url(self) -> str:
