@@ -85,14 +85,14 @@ class Sender:
             "price": 1_000_000_000 + number * 1_009,
             "quantity": 1 + number,
             "is_buyer_maker": number % 2 == 0,
-            "side": None,
+            "side": "sell" if number % 2 == 0 else "buy",
             "partition": place,
         }
 
     def frame(self) -> pl.DataFrame:
         """Give everything that was sent as columns."""
         rows = [self.row(number, due) for number, due in enumerate(self.sent)]
-        return pl.DataFrame(rows, schema_overrides={"side": pl.String}, infer_schema_length=None)
+        return pl.DataFrame(rows, infer_schema_length=None)
 
     @property
     def newest(self) -> list[int]:

@@ -96,6 +96,7 @@ class KafkaConnect:
             "key.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
             "value.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
             "offset.storage.file.filename": job.directory / "offsets",
+            "plugin.discovery": "service_load",
             "offset.flush.interval.ms": 1_000,
             "listeners": "http://127.0.0.1:0",
             "connector.client.config.override.policy": "All",
