@@ -53,6 +53,7 @@ docs: .venv/.complete ## Write the pages that come from the code: settings and c
 lock: .venv/.complete ## Compile the hashed requirements files anew from pyproject.toml.
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/production.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra stack --group dev -c requirements/production.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header benchmarks/systems/quix/requirements.in -o benchmarks/systems/quix/requirements.txt
 
 clean: ## Remove what was built; caches of downloads stay.
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
