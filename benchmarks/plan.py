@@ -69,7 +69,8 @@ def workloads(rows: int = ROWS) -> dict[str, Workload]:
         Stream(name="latency-5000", title="5,000 messages/s", rate=5_000, rows=max(5_000, 100 * rows // 1_000)),
         Stream(name="latency-full", title="as fast as they can be produced", rate=None, rows=rows),
     ]
-    return {workload.name: workload for workload in (*bulk, *streams)}
+    found: list[Workload] = [*bulk, *streams]
+    return {workload.name: workload for workload in found}
 
 
 def chosen(names: Sequence[str], rows: int) -> list[Workload]:

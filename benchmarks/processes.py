@@ -73,9 +73,7 @@ class Child:
 class Children:
     """All replicas of a system; leaving the block ends what still runs."""
 
-    def __init__(
-        self, commands: Sequence[tuple[Command, Path]], environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, commands: Sequence[tuple[Command, Path]], environment: Mapping[str, str]) -> None:
         self._children = [
             Child(command, directory=directory, environment=environment) for command, directory in commands
         ]

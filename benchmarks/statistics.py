@@ -39,6 +39,4 @@ def _again(values: Sequence[float], dice: random.Random) -> list[float]:
 def _bootstrap(middle: float, draw: Callable[[random.Random], float]) -> Interval:
     dice = random.Random(1)  # noqa: S311 - the same rounds give the same interval
     drawn = sorted(draw(dice) for _ in range(RESAMPLES))
-    return Interval(
-        median=middle, low=drawn[int(RESAMPLES * _TAIL)], high=drawn[int(RESAMPLES * (1 - _TAIL)) - 1]
-    )
+    return Interval(median=middle, low=drawn[int(RESAMPLES * _TAIL)], high=drawn[int(RESAMPLES * (1 - _TAIL)) - 1])

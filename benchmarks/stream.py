@@ -69,7 +69,7 @@ class Sender:
         self.sent.append(due)
         while True:
             try:
-                self.producer.produce(self.topic, self.encoder.encode(row), partition=row["partition"])
+                self.producer.produce(self.topic, self.encoder.encode(row), partition=number % len(self.symbols))
             except BufferError:
                 self.producer.poll(0.1)
             else:

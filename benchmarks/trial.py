@@ -51,9 +51,7 @@ def trial(world: World, system: System, workload: Bulk, generated: Generated, to
     return outcomes
 
 
-def job_of(
-    world: World, workload: Workload, topic: str, database_url: str, directory: Path
-) -> Job:
+def job_of(world: World, workload: Workload, topic: str, database_url: str, directory: Path) -> Job:
     """Describe a job with a consumer group that nobody has used."""
     directory.mkdir()
     return Job(

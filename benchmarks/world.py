@@ -92,7 +92,7 @@ class World:
         try:
             migrating.upgrade(url, resource_folder("migrations"), lambda _: None)
             for statement in system.adapt():
-                self._execute(url, sql.SQL(statement))  # type: ignore[arg-type] # a constant of the system's own
+                self._execute(url, sql.SQL(statement))
             yield url
         finally:
             self._execute(self.database_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))

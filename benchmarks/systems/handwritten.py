@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import LiteralString
 
 from benchmarks.plan import Workload
 from benchmarks.systems.system import Command, Job
@@ -40,7 +41,7 @@ class Handwritten:
     def prepare(self) -> None:
         """Need nothing more."""
 
-    def adapt(self) -> Sequence[str]:
+    def adapt(self) -> Sequence[LiteralString]:
         """Use the table as it is."""
         return ()
 

@@ -10,6 +10,7 @@ import subprocess
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import LiteralString
 
 from sqlalchemy import make_url
 
@@ -63,7 +64,7 @@ class KafkaConnect:
         self._worker()
         self._plugins()
 
-    def adapt(self) -> Sequence[str]:
+    def adapt(self) -> Sequence[LiteralString]:
         """Use the table as it is."""
         return ()
 

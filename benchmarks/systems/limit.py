@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -43,7 +44,7 @@ class Limit:
     def prepare(self) -> None:
         """Need nothing more."""
 
-    def adapt(self) -> Sequence[str]:
+    def adapt(self) -> Sequence[LiteralString]:
         """Use the table as it is."""
         return ()
 

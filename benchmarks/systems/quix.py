@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import LiteralString
 
 from benchmarks.plan import Workload
 from benchmarks.systems.handwritten import settings_file
@@ -48,11 +49,11 @@ class Quix:
         """Make its environment from the locked requirements, unless it is there."""
         self._python()
 
-    def adapt(self) -> Sequence[str]:
+    def adapt(self) -> Sequence[LiteralString]:
         """Add the two columns that its sink always writes."""
-        return tuple(
-            f'ALTER TABLE {table} ADD COLUMN "timestamp" timestamp, ADD COLUMN "__key" text'
-            for table in ("trades", "candles_1m")
+        return (
+            'ALTER TABLE trades ADD COLUMN "timestamp" timestamp, ADD COLUMN "__key" text',
+            'ALTER TABLE candles_1m ADD COLUMN "timestamp" timestamp, ADD COLUMN "__key" text',
         )
 
     def command(self, job: Job) -> Command:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import LiteralString
 
 from benchmarks.plan import Workload
 from benchmarks.systems.system import Command, Job
@@ -33,7 +34,7 @@ class Sink:
     def prepare(self) -> None:
         """Need nothing more."""
 
-    def adapt(self) -> Sequence[str]:
+    def adapt(self) -> Sequence[LiteralString]:
         """Use the table as it is."""
         return ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import LiteralString, Protocol
 
 from benchmarks.generator import Generated
 from benchmarks.plan import Workload
@@ -68,7 +68,7 @@ class System(Protocol):
     def prepare(self) -> None:
         """Fetch and build what it needs, unless it is there."""
 
-    def adapt(self) -> Sequence[str]:
+    def adapt(self) -> Sequence[LiteralString]:
         """Give the statements that the table needs beyond the common definition."""
 
     def command(self, job: Job) -> Command:

@@ -31,9 +31,7 @@ def upsert(table: str, columns: list[str], key: list[str]) -> sql.Composed:
         names.join(map(sql.Identifier, columns)),
         names.join(sql.Placeholder() for _ in columns),
         names.join(map(sql.Identifier, key)),
-        names.join(
-            sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in columns if name not in key
-        ),
+        names.join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in columns if name not in key),
     )
 
 
