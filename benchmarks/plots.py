@@ -123,10 +123,10 @@ def _growths(result: Result) -> list[tuple[str, list[str]]]:
 
 
 def _ordered(result: Result, names: Sequence[str], label: str) -> list[tuple[int, str]]:
-    described: list[tuple[Any, str]] = [
-        (result.workloads[name][label], name) for name in names if name in result.workloads
-    ]
-    return sorted(described)
+    """Give the workloads of which there are figures, by what they vary."""
+    measured = {outcome.workload for outcome in result.outcomes if outcome.correct and outcome.rows_per_second}
+    found: list[tuple[Any, str]] = [(result.workloads[name][label], name) for name in names if name in measured]
+    return sorted(found)
 
 
 def _rates(result: Result, system: str, workload: str, phase: str) -> list[float]:

@@ -109,8 +109,8 @@ def _costs(result: Result) -> Iterator[str]:
         lines.append(f"| {name} | {' | '.join(cells)} | {max(memory) / 2**20:,.0f} | {busy:.0%} | {wal:,.0f} |")
     if lines:
         yield (
-            "## What a million rows cost, first load\n\n| system | CPU s of the system | of these before its first write"
-            " | CPU s of the database | CPU s of the broker | peak memory, MiB | writer busy | WAL, MB |"
+            "## What a million rows cost, first load\n\n| system | CPU s of the system | of these before its first"
+            " write | CPU s of the database | CPU s of the broker | peak memory, MiB | writer busy | WAL, MB |"
         )
         yield f"|{'---|' * 8}"
         yield from (*lines, "")

@@ -42,6 +42,7 @@ def main() -> None:
         auto_offset_reset="earliest",
         auto_create_topics=False,
         commit_every=settings["batch"],
+        # a backlog that is no multiple of commit_every waits this long for its last rows
         commit_interval=1.0 if settings["follow"] else 5.0,
         use_changelog_topics=False,
         loglevel="WARNING",
