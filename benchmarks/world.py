@@ -33,8 +33,9 @@ PRODUCER: dict[str, str | int] = {"acks": "all", "compression.type": "lz4", "lin
 
 
 def clean_environment() -> dict[str, str]:
-    """Give this process's environment without settings of the sink."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("SINK_", "DATABASE_URL"))}
+    """Give this process's environment without settings of the sink, and with Python's bytecode kept between starts."""
+    left_out = ("SINK_", "DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

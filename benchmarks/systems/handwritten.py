@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import LiteralString
 
-from benchmarks.plan import Workload
-from benchmarks.systems.system import Command, Job
+from benchmarks.systems.system import Command, Job, System
 from sink.avro.schemas import shipped_schema
 from sink.datasets import DATASETS
 
@@ -17,42 +14,15 @@ PROGRAM = Path(__file__).parent / "programs" / "handwritten.py"
 BATCH = 5_000
 
 
-class Handwritten:
+class Handwritten(System):
     """confluent-kafka, fastavro and psycopg's executemany with ON CONFLICT DO UPDATE."""
 
     name = "handwritten"
     title = "hand-written consumer"
-    ends = True
-    replays = True
-
-    def group(self, job: Job) -> str:
-        """Give the group as it is."""
-        return job.group
-
-    def fits(self, workload: Workload) -> bool:
-        """Take every workload."""
-        del workload
-        return True
-
-    def missing(self) -> str | None:
-        """Need nothing more: its libraries are the sink's."""
-        return None
-
-    def prepare(self) -> None:
-        """Need nothing more."""
-
-    def adapt(self) -> Sequence[LiteralString]:
-        """Use the table as it is."""
-        return ()
 
     def command(self, job: Job) -> Command:
         """Run the program on a file with its settings."""
         return Command(arguments=(sys.executable, str(PROGRAM), str(settings_file(job, batch=BATCH))))
-
-    def complaint(self, output: str) -> str | None:
-        """Leave it to the exit code."""
-        del output
-        return None
 
 
 def settings_file(job: Job, *, batch: int) -> Path:

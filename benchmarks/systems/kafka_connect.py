@@ -10,12 +10,10 @@ import subprocess
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import LiteralString
 
 from sqlalchemy import make_url
 
-from benchmarks.plan import Workload
-from benchmarks.systems.system import Command, Job
+from benchmarks.systems.system import Command, Job, System
 from sink.avro.schemas import shipped_schema
 from sink.datasets import DATASETS
 from sink.errors import ConfigError
@@ -32,22 +30,12 @@ _CONVERTER = "benchmarks.AvroConverter"
 _DEAD = ("Task threw an uncaught", "Failed to create job", "Stopping after connector error")
 
 
-class KafkaConnect:
+class KafkaConnect(System):
     """Upsert by UNNEST with the reduction buffer; a converter of our own that needs no registry."""
 
     name = "debezium"
     title = "Kafka Connect 4.3.1 + Debezium JDBC 3.5.0"
     ends = False
-    replays = True
-
-    def group(self, job: Job) -> str:
-        """Give the group that the connector is made to use."""
-        return job.group
-
-    def fits(self, workload: Workload) -> bool:
-        """Take every workload; more replicas are more tasks."""
-        del workload
-        return True
 
     def missing(self) -> str | None:
         """Say which of Java's tools are not there."""
@@ -63,10 +51,6 @@ class KafkaConnect:
         """Fetch the worker and the plugin, and compile the converter, unless they are there."""
         self._worker()
         self._plugins()
-
-    def adapt(self) -> Sequence[LiteralString]:
-        """Use the table as it is."""
-        return ()
 
     def command(self, job: Job) -> Command:
         """Write the worker's and the connector's settings, and start the worker."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import LiteralString
 
 from psycopg import sql
 
 from benchmarks.generator import flushed
 from benchmarks.plan import Bulk, Workload
-from benchmarks.systems.system import Command, Job
+from benchmarks.systems.system import Command, Job, System
 from sink.datasets import DATASETS
 from sink.db.copy import encoded
 
@@ -21,32 +19,16 @@ LENGTH = 8
 """Bytes before each piece that say how long it is."""
 
 
-class Limit:
+class Limit(System):
     """One COPY a batch, each its own transaction; neither Kafka nor decoding nor a position."""
 
     name = "limit"
     title = "limit: pre-encoded COPY"
-    ends = True
     replays = False
-
-    def group(self, job: Job) -> str:
-        """Have no group; the name is nobody's."""
-        return job.group
 
     def fits(self, workload: Workload) -> bool:
         """Take first loads: a bare COPY can update nothing."""
         return isinstance(workload, Bulk) and workload.versions == 1 and workload.replicas == 1
-
-    def missing(self) -> str | None:
-        """Need nothing more."""
-        return None
-
-    def prepare(self) -> None:
-        """Need nothing more."""
-
-    def adapt(self) -> Sequence[LiteralString]:
-        """Use the table as it is."""
-        return ()
 
     def command(self, job: Job) -> Command:
         """Encode everything beforehand, into a file that the program reads."""
@@ -63,8 +45,3 @@ class Limit:
         names = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
         copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(sql.Identifier(dataset.name), names)
         return Command(arguments=(sys.executable, str(PROGRAM), str(pieces), job.plain_url, copy.as_string(None)))
-
-    def complaint(self, output: str) -> str | None:
-        """Leave it to the exit code."""
-        del output
-        return None

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import LiteralString
 
-from benchmarks.plan import Workload
 from benchmarks.systems.handwritten import settings_file
-from benchmarks.systems.system import Command, Job
+from benchmarks.systems.system import Command, Job, System
 from sink.errors import ConfigError
 from sink.stack.cache import Cache
 
@@ -23,22 +22,12 @@ BATCH = 20_000
 _LONGEST = 1800
 
 
-class Quix:
+class Quix(System):
     """Its Application with a deserializer that skips the header, and its sink with upsert on the primary key."""
 
     name = "quix"
     title = "Quix Streams 3 with its PostgreSQL sink"
     ends = False
-    replays = True
-
-    def group(self, job: Job) -> str:
-        """Give the group as it is."""
-        return job.group
-
-    def fits(self, workload: Workload) -> bool:
-        """Take every workload."""
-        del workload
-        return True
 
     def missing(self) -> str | None:
         """Say what it takes to make its environment."""
@@ -62,11 +51,6 @@ class Quix:
             arguments=(str(self._python()), str(PROGRAM), str(settings_file(job, batch=BATCH))),
             environment={"HOME": str(job.directory)},
         )
-
-    def complaint(self, output: str) -> str | None:
-        """Leave it to the exit code."""
-        del output
-        return None
 
     def _python(self) -> Path:
         digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]

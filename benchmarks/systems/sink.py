@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import LiteralString
 
-from benchmarks.plan import Workload
-from benchmarks.systems.system import Command, Job
+from benchmarks.systems.system import Command, Job, System
 
 
-class Sink:
+class Sink(System):
     """``sink run --until-caught-up``."""
 
     name = "sink"
     title = "this sink"
-    ends = True
-    replays = True
 
     def group(self, job: Job) -> str:
         """Give the group that the sink makes of its prefix."""
         return f"{job.group}.{job.workload.dataset}"
-
-    def fits(self, workload: Workload) -> bool:
-        """Take every workload."""
-        del workload
-        return True
-
-    def missing(self) -> str | None:
-        """Need nothing more."""
-        return None
-
-    def prepare(self) -> None:
-        """Need nothing more."""
-
-    def adapt(self) -> Sequence[LiteralString]:
-        """Use the table as it is."""
-        return ()
 
     def command(self, job: Job) -> Command:
         """Run one dataset."""
@@ -56,8 +35,3 @@ class Sink:
         return Command(
             arguments=(sys.executable, "-m", "sink", "run", job.workload.dataset, *end), environment=environment
         )
-
-    def complaint(self, output: str) -> str | None:
-        """Leave it to the exit code."""
-        del output
-        return None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import LiteralString, Protocol
+from typing import ClassVar, LiteralString
 
 from benchmarks.generator import Generated
 from benchmarks.plan import Workload
@@ -45,34 +46,41 @@ class Command:
     """Beside what every process gets."""
 
 
-class System(Protocol):
-    """One of the systems that are compared."""
+class System(ABC):
+    """One of the systems that are compared; by default a process that ends by itself and needs nothing more."""
 
-    name: str
-    title: str
-    ends: bool
+    name: ClassVar[str]
+    title: ClassVar[str]
+    ends: ClassVar[bool] = True
     """Whether its process ends by itself once it has caught up, unless it is to follow."""
-
-    replays: bool
+    replays: ClassVar[bool] = True
     """Whether it can write rows that are already there."""
+
+    @abstractmethod
+    def command(self, job: Job) -> Command:
+        """Say how one process of it is started for a job."""
 
     def group(self, job: Job) -> str:
         """Name the consumer group whose commits say how far it is."""
+        return job.group
 
     def fits(self, workload: Workload) -> bool:
         """Say whether this system can do such a workload at all."""
+        del workload
+        return True
 
     def missing(self) -> str | None:
         """Say what this machine lacks to run it, with the command that installs it."""
+        return None
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
         """Fetch and build what it needs, unless it is there."""
 
     def adapt(self) -> Sequence[LiteralString]:
         """Give the statements that the table needs beyond the common definition."""
-
-    def command(self, job: Job) -> Command:
-        """Say how one process of it is started for a job."""
+        return ()
 
     def complaint(self, output: str) -> str | None:
         """Find in what it has said that it has given up, although its process lives."""
+        del output
+        return None
