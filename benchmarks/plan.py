@@ -58,7 +58,7 @@ def workloads(rows: int = ROWS) -> dict[str, Workload]:
             for size in (2_000, 5_000, 10_000, 20_000, 50_000)
         ),
         *(
-            Bulk(name=f"partitions-{count}", title=f"{count} partitions", rows=rows, partitions=count)
+            Bulk(name=f"partitions-{count}", title=f"partitions: {count}", rows=rows, partitions=count)
             for count in (1, 16, 64)
         ),
         Bulk(name="replicas-2", title="two replicas", rows=rows, replicas=2),

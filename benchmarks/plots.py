@@ -18,7 +18,7 @@ mpl.rcParams["svg.hashsalt"] = "kafka-timescale-sink"  # the same result gives t
 mpl.rcParams["svg.fonttype"] = "none"
 _WIDTH = 8.0
 _COLOURS = ("#1f6f8b", "#d1495b", "#edae49", "#7b8f3f", "#5c5c66")
-_PARTS = (("system", "cpu"), ("database", "cpu_database"), ("broker", "cpu_broker"))
+_PARTS = ("system, before its first write", "system, from then on", "database", "broker")
 _PERCENTILES = ("p50", "p90", "p99", "p99.9")
 
 
@@ -52,8 +52,9 @@ def time_spent(result: Result, file: Path) -> bool:
     figure = Figure(figsize=(_WIDTH, 1.2 + 0.5 * len(names)), layout="constrained")
     axes = figure.subplots()
     left = [0.0] * len(names)
-    for (label, figure_name), colour in zip(_PARTS, _COLOURS, strict=False):
-        width = [per_million(result, name, figure_name) for name in names]
+    spent = [cpu_per_million(result, name) for name in names]
+    for place, (label, colour) in enumerate(zip(_PARTS, _COLOURS, strict=False)):
+        width = [parts[place] for parts in spent]
         axes.barh(range(len(names)), width, left=left, label=label, color=colour)
         left = [before + more for before, more in zip(left, width, strict=True)]
     axes.set_yticks(range(len(names)), [result.systems[name] for name in names])
@@ -97,6 +98,8 @@ def growth(result: Result, file: Path) -> bool:
             if points:
                 axes.plot(*zip(*points, strict=True), marker="o", label=name, color=_colour(result, name))
         axes.set_xscale("log")
+        axes.minorticks_off()
+        axes.set_xticks([value for value, _ in found], [_short(value) for value, _ in found])
         axes.set_ylim(bottom=0)
         axes.set_xlabel(label)
         axes.set_ylabel("rows/s, first load")
@@ -111,6 +114,13 @@ def per_million(result: Result, system: str, name: str) -> float:
     return median(values) * 1e6 / rows[0] if values and rows else 0.0
 
 
+def cpu_per_million(result: Result, system: str) -> tuple[float, float, float, float]:
+    """Give the CPU seconds for a million rows: the system's before its first write and from then on, the servers'."""
+    start = per_million(result, system, "cpu_before_first_write")
+    rest = max(0.0, per_million(result, system, "cpu") - start)
+    return start, rest, per_million(result, system, "cpu_database"), per_million(result, system, "cpu_broker")
+
+
 def _growths(result: Result) -> list[tuple[str, list[str]]]:
     def named(lead: str) -> list[str]:
         return [name for name in result.workloads if name.startswith(lead)]
@@ -120,6 +130,14 @@ def _growths(result: Result) -> list[tuple[str, list[str]]]:
         ("partitions", ["load", *named("partitions-")]),
         ("batch", named("batch-")),
     ]
+
+
+def _short(count: int) -> str:
+    """Write 2000 as 2k and 10000000 as 10M."""
+    for unit, name in ((1_000_000, "M"), (1_000, "k")):
+        if count >= unit:
+            return f"{count / unit:g}{name}"
+    return str(count)
 
 
 def _ordered(result: Result, names: Sequence[str], label: str) -> list[tuple[int, str]]:

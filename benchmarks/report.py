@@ -60,8 +60,8 @@ def _conditions(result: Result) -> Iterator[str]:
         f" broker, database and system share them. PostgreSQL {machine['postgresql']} with TimescaleDB"
         f" {machine['timescaledb']} (fsync {machine['fsync']}, synchronous_commit {machine['synchronous_commit']},"
         f" shared_buffers {machine['shared_buffers']}), Apache Kafka {machine['kafka']}, Python {machine['python']},"
-        f" revision {machine['revision']}, {result.begun_at}. {result.options['rounds']} rounds. Only ratios within one"
-        " run mean anything elsewhere.\n"
+        f" revision {machine['revision']}, {result.begun_at}. Rounds: {result.options['rounds']}. Only ratios within"
+        " one run mean anything elsewhere.\n"
     )
 
 
@@ -136,9 +136,8 @@ def _waits(result: Result) -> Iterator[str]:
         if limit
         else ""
     )
-    cpu = {part: plots.per_million(result, OURS, part) for part in ("cpu", "cpu_database", "cpu_broker")}
-    most = max(cpu, key=lambda part: cpu[part])
-    who = {"cpu": "the sink itself", "cpu_database": "the database", "cpu_broker": "the broker"}[most]
+    _, own, database, broker = plots.cpu_per_million(result, OURS)
+    most, who = max((own, "the sink itself"), (database, "the database"), (broker, "the broker"))
     yield (
         f"The writer's backend is busy for {busy:.0%} of a first load"
         + (
@@ -146,8 +145,8 @@ def _waits(result: Result) -> Iterator[str]:
             if busy >= _BUSY
             else ", so that it waits for the sink: the database could do more."
         )
-        + f"{share} Most CPU time is spent by {who}: of {sum(cpu.values()):.1f} s for a million rows {cpu[most]:.1f} s,"
-        f" on {result.machine['cores']} cores.\n"
+        + f"{share} Once it writes, most CPU time is spent by {who}: {most:.1f} of {own + database + broker:.1f} s for"
+        f" a million rows, on {result.machine['cores']} cores.\n"
     )
 
 

@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from psycopg import sql
 
 HEADER = 5
 WAIT = 0.1
+MAX_AGE = 0.5
+"""Seconds after which a batch that is not full is written, as the sink's own default has it."""
 
 
 def upsert(table: str, columns: list[str], key: list[str]) -> sql.Composed:
@@ -59,6 +62,7 @@ class Program:
         )
         self._rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._taken = 0
+        self._since = 0.0
         self._offsets: dict[int, int] = {}
         self._ended: set[int] = set()
 
@@ -70,7 +74,8 @@ class Program:
             messages = self._consumer.consume(batch - self._taken, WAIT)
             self._take(messages)
             ended = self._caught_up()
-            if self._taken >= batch or (self._taken and (follow or ended) and not messages):
+            old = time.monotonic() - self._since > MAX_AGE
+            if self._taken >= batch or (self._taken and (old or (ended and not messages))):
                 self._flush()
             elif ended and not follow and not self._taken:
                 break
@@ -95,6 +100,7 @@ class Program:
             self._rows[tuple(row[index] for index in self._key)] = row
             self._offsets[partition] = (message.offset() or 0) + 1
             self._ended.discard(partition)
+            self._since = self._since if self._taken else time.monotonic()
             self._taken += 1
 
     def _flush(self) -> None:
