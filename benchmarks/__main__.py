@@ -22,7 +22,7 @@ from sink.errors import SinkError
 from sink.stack import SilentSteps
 
 RESULTS = Path(__file__).parent / "results"
-QUICK_ROWS = 100_000
+QUICK_ROWS = 80_000
 QUICK_SYSTEMS = ("sink", "limit", "handwritten")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Measure the sink, its peers and the limit.")
