@@ -1,6 +1,6 @@
 # Everything a developer runs. `make check` before a commit, `make test` before a push.
 .DEFAULT_GOAL := help
-.PHONY: help demo prove check test fuzz chaos fmt docs lock clean
+.PHONY: help demo prove check test fuzz chaos bench bench-quick fmt docs lock clean
 
 BIN := .venv/bin
 
@@ -42,6 +42,15 @@ ROUNDS ?= 20
 chaos: .venv/.complete ## Rounds of faults on servers of its own, under load, each with a full comparison: ROUNDS=20 SEED=1.
 	$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
+BENCH_ROUNDS ?= 5
+
+bench: .venv/.complete ## Sink, peers and limit over every workload, in hours; nothing else should run: BENCH_ROUNDS=5.
+	$(BIN)/python -m benchmarks run --rounds $(BENCH_ROUNDS)
+	$(BIN)/python -m benchmarks report
+
+bench-quick: .venv/.complete ## First load by sink, limit and a hand-written consumer, in under two minutes.
+	$(BIN)/python -m benchmarks quick
+
 fmt: .venv/.complete ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -52,7 +61,8 @@ docs: .venv/.complete ## Write the pages that come from the code: settings and c
 
 lock: .venv/.complete ## Compile the hashed requirements files anew from pyproject.toml.
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/production.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra stack --group dev -c requirements/production.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra stack --group dev --group bench -c requirements/production.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header benchmarks/systems/quix/requirements.in -o benchmarks/systems/quix/requirements.txt
 
 clean: ## Remove what was built; caches of downloads stay.
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

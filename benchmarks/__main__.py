@@ -1,0 +1,136 @@
+"""``python -m benchmarks``: run the benchmarks, or write docs/performance.md from a run's JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks import plan, ratios
+from benchmarks import systems as known
+from benchmarks.plan import Bulk
+from benchmarks.results import Result
+from benchmarks.run import play
+from benchmarks.world import world
+from sink.errors import SinkError
+from sink.stack import SilentSteps
+
+RESULTS = Path(__file__).parent / "results"
+QUICK_ROWS = 80_000
+QUICK_SYSTEMS = ("sink", "limit", "handwritten")
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Measure the sink, its peers and the limit.")
+_Out = Annotated[Path | None, typer.Option("--out", help="The JSON to write, instead of one in benchmarks/results.")]
+_Directory = Annotated[Path, typer.Option("--directory", help="Of the development servers; started unless they run.")]
+_STACK = Path(".stack")
+
+
+@app.command()
+def run(
+    *,
+    system: Annotated[list[str] | None, typer.Option(help="One of the systems; all if none is given.")] = None,
+    workload: Annotated[list[str] | None, typer.Option(help="One of the workloads; all if none is given.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each system takes its turn.")] = 5,
+    rows: Annotated[int, typer.Option(min=1_000, help="Messages of a workload.")] = plan.ROWS,
+    out: _Out = None,
+    directory: _Directory = _STACK,
+) -> None:
+    """Play the rounds, and end with a line of ratios. Everything takes hours.
+
+    Examples: ``python -m benchmarks run --workload load --rounds 3`` ·
+    ``python -m benchmarks run --system sink --system debezium --workload latency-5000``
+    """
+    workloads = plan.chosen(workload or [], rows)
+    _play(known.chosen(system or []), workloads, rounds, rows, out, directory)
+
+
+@app.command()
+def quick(*, out: _Out = None, directory: _Directory = _STACK) -> None:
+    """First load by the sink, the limit and the hand-written consumer, in under two minutes.
+
+    Examples: ``python -m benchmarks quick`` · ``python -m benchmarks quick --out before.json``
+    """
+    load = plan.workloads(QUICK_ROWS)["load"]
+    assert isinstance(load, Bulk)  # noqa: S101 - for the types
+    path = out or RESULTS / "quick.json"
+    _play(known.chosen(QUICK_SYSTEMS), [replace(load, replay=False)], 2, QUICK_ROWS, path, directory)
+
+
+@app.command("list")
+def list_() -> None:
+    """Name the systems, with what this machine lacks to run them, and the workloads.
+
+    Example: ``python -m benchmarks list``
+    """
+    for system in known.SYSTEMS.values():
+        lack = system.missing()
+        typer.echo(f"system    {system.name:15} {system.title}{f' ({lack})' if lack else ''}")
+    for workload in plan.workloads().values():
+        typer.echo(f"workload  {workload.name:15} {workload.title}")
+
+
+@app.command()
+def report(
+    file: Annotated[Path | None, typer.Argument(help="A run's JSON; the newest of ours if not given.")] = None,
+    *,
+    output: Annotated[Path, typer.Option(help="The page; its plots go into a folder beside it.")] = Path(
+        "docs/performance.md"
+    ),
+) -> None:
+    """Write docs/performance.md with its plots from the JSON of a run.
+
+    Example: ``python -m benchmarks report benchmarks/results/2026-11-22-full.json``
+    """
+    from benchmarks.report import write  # noqa: PLC0415 - the plotting library takes seconds, and only this needs it
+
+    found = file or max(RESULTS.glob("[0-9]*.json"), default=None)
+    if found is None:
+        raise typer.BadParameter("there is no result yet; make one with: python -m benchmarks run")
+    write(Result.read(found), source=found.name, page=output)
+    typer.echo(f"{output} is written from {found.name}")
+
+
+def _play(
+    systems: list[known.System],
+    workloads: list[plan.Workload],
+    rounds: int,
+    rows: int,
+    out: Path | None,
+    directory: Path,
+) -> None:
+    console = Console(stderr=True, highlight=False)
+
+    def tell(sentence: str) -> None:
+        console.print(sentence, soft_wrap=True, markup=False)
+
+    now = datetime.now(UTC)
+    path = out or RESULTS / f"{now:%Y-%m-%dT%H%M%S}.json"
+    options = {"rounds": rounds, "rows": rows}
+    with world(directory, SilentSteps(), os.environ) as servers:
+        result = play(
+            servers,
+            systems=systems,
+            workloads=workloads,
+            rounds=rounds,
+            now=now,
+            options=options,
+            path=path,
+            tell=tell,
+        )
+    tell(f"written to {path}")
+    typer.echo(ratios.line(result))
+    if any(outcome.system == ratios.OURS and not outcome.correct for outcome in result.outcomes):
+        raise typer.Exit(1)  # that another system writes something wrong is a result like any other
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except SinkError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,82 @@
+"""The JSON of a run: what it ran on, and an outcome for each system, workload, phase and round."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one system did in one phase of one round; figures are None where they could not be had.
+
+    Seconds and CPU seconds, bytes, shares of 1. ``seconds`` is from the first write to the last commit,
+    ``seconds_in_all`` from the start of the process to its end or its last offset. A figure counts only where
+    ``correct``: the table was compared with the generator's rows. ``latency`` maps percentiles to milliseconds.
+    """
+
+    system: str
+    workload: str
+    phase: str
+    rows: int
+    keys: int
+    round: int = 0
+    correct: bool = False
+    failure: str | None = None
+    seconds: float | None = None
+    rows_per_second: float | None = None
+    seconds_to_first_write: float | None = None
+    seconds_in_all: float | None = None
+    cpu: float | None = None
+    cpu_before_first_write: float | None = None
+    cpu_database: float | None = None
+    cpu_broker: float | None = None
+    peak_memory: int | None = None
+    busy_share: float | None = None
+    doing: Mapping[str, int] = field(default_factory=dict)
+    wal_bytes: int | None = None
+    steal_percent: float | None = None
+    latency: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A whole run; ``workloads`` describes each workload by name, ``systems`` gives the titles."""
+
+    begun_at: str
+    machine: Mapping[str, Any]
+    options: Mapping[str, Any]
+    systems: Mapping[str, str]
+    workloads: Mapping[str, Mapping[str, Any]]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Systems that this machine cannot run, and what it lacks."""
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def write(self, path: Path) -> None:
+        """Write it, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({"version": VERSION, **asdict(self)}, indent=1) + "\n")
+        part.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Result:
+        """Read one. Raises ValueError where it is of another version."""
+        kept = json.loads(path.read_text())
+        if kept.pop("version", None) != VERSION:
+            raise ValueError(f"{path} was not written by this version of the benchmarks; run them again")
+        return cls(**{**kept, "outcomes": [Outcome(**outcome) for outcome in kept["outcomes"]]})
+
+    def figures(self, system: str, workload: str, phase: str, name: str) -> list[float]:
+        """Give a figure of all rounds that count."""
+        return [
+            value
+            for outcome in self.outcomes
+            if (outcome.system, outcome.workload, outcome.phase) == (system, workload, phase) and outcome.correct
+            if (value := getattr(outcome, name)) is not None
+        ]

@@ -1,0 +1,134 @@
+"""Work of Python for each message, counted rather than timed, so that a busy machine does not matter."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tracemalloc
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from confluent_kafka import Message
+
+from sink.avro.columns import ColumnarDecoder, decoder_of
+from sink.avro.encode import Encoder
+from sink.avro.framing import frame_single_object
+from sink.avro.schemas import shipped_schema
+from sink.batch import Batch
+from sink.datasets import DATASETS
+from sink.db.models import table_of
+from sink.db.upsert import flushed_columns
+from sink.kafka.consumer import TopicConsumer
+from sink.prepared import prepare
+from tests.budget import exceeded
+from tests.build import NOON, TOPIC
+
+FEW, MANY = 2_000, 4_000
+TRADES = DATASETS["trades"]
+SCHEMA = shipped_schema("trades")
+COLUMNS = flushed_columns(table_of(TRADES.model))
+
+
+class Unconnected(TopicConsumer):
+    """A consumer that has no broker, for what it makes of messages that it was given."""
+
+    def __init__(self) -> None:
+        self.topic = TOPIC
+
+
+def received(count: int) -> list[Message]:
+    """Give messages as Kafka's client does."""
+    encode = Encoder(SCHEMA).encode
+    stamp = (1, int(NOON.timestamp() * 1000))
+    return [
+        Message(
+            topic=TOPIC,
+            partition=0,
+            offset=number,
+            key=b"BTCUSDT",
+            value=frame_single_object(SCHEMA.fingerprint, encode(trade(number))),
+            timestamp=stamp,
+        )
+        for number in range(count)
+    ]
+
+
+def trade(number: int) -> dict[str, Any]:
+    return {
+        "symbol": f"COIN{number % 50}USDT",
+        "trade_ts": NOON + timedelta(milliseconds=number),
+        "trade_id": number,
+        "price": Decimal("64000.5") + number,
+        "quantity": Decimal("0.25"),
+        "is_buyer_maker": number % 2 == 0,
+        "side": "sell" if number % 2 == 0 else None,
+    }
+
+
+def worked_off(decoder: ColumnarDecoder, given: list[Message]) -> tuple[Any, ...]:
+    """Do with a poll what the thread that reads does: columns, decode, collect, prepare; give all that is then held."""
+    messages = Unconnected()._sorted_out(given).messages
+    batch = Batch(TOPIC, clock="record")
+    batch.add(messages, decoder.decode(messages), {0: 0}, {})
+    latest = NOON + timedelta(days=1)
+    prepared = prepare(batch, TRADES, COLUMNS, {0: 0}, now=NOON, latest=latest)
+    assert prepared.newest is not None
+    assert prepared.newest.winners.height == len(given), "nothing was left out"
+    return batch, prepared
+
+
+def per_message(measure: Callable[[list[Message]], float]) -> float:
+    """Take what is there once, however many messages, out of a measurement."""
+    few, many = received(FEW), received(MANY)
+    measure(many)  # layouts, tags and lazy imports are there from now on
+    return (measure(many) - measure(few)) / (MANY - FEW)
+
+
+def test_python_does_no_more_for_a_message_than_its_budget_says() -> None:
+    decoder = decoder_of(TRADES, registry=None)
+
+    def calls(given: list[Message]) -> float:
+        count = 0
+
+        def heard(frame: Any, event: str, argument: Any) -> None:
+            nonlocal count
+            del frame, argument
+            count += event in {"call", "c_call"}
+
+        before = sys.getprofile()
+        gc.disable()  # a collection would call what others want to hear of it
+        sys.setprofile(heard)
+        try:
+            worked_off(decoder, given)
+        finally:
+            sys.setprofile(before)
+            gc.enable()
+        return count
+
+    def blocks(given: list[Message]) -> float:
+        gc.collect()
+        before = sys.getallocatedblocks()
+        held = worked_off(decoder, given)
+        gc.collect()
+        after = sys.getallocatedblocks()
+        del held
+        return after - before
+
+    def peak(given: list[Message]) -> float:
+        gc.collect()
+        tracemalloc.start()
+        try:
+            worked_off(decoder, given)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    measured = {
+        "calls_per_message": round(per_message(calls), 2),
+        "blocks_held_per_message": round(per_message(blocks), 2),
+        "peak_bytes_per_message": round(per_message(peak)),
+    }
+    found = exceeded("python", measured)
+    assert not found, "\n".join(found)
