@@ -12,7 +12,8 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from sink.avro.columns import ColumnarDecoder, decoder_of
+from sink.avro.columns import decoder_of
+from sink.avro.decode import Decoder
 from sink.avro.encode import Encoder
 from sink.avro.framing import frame_single_object
 from sink.avro.schemas import shipped_schema
@@ -67,7 +68,7 @@ def trade(number: int) -> dict[str, Any]:
     }
 
 
-def worked_off(decoder: ColumnarDecoder, given: list[Message]) -> tuple[Any, ...]:
+def worked_off(decoder: Decoder, given: list[Message]) -> tuple[Any, ...]:
     """Do with a poll what the thread that reads does: columns, decode, collect, prepare; give all that is then held."""
     messages = Unconnected()._sorted_out(given).messages
     batch = Batch(TOPIC, clock="record")
