@@ -14,6 +14,7 @@ from rich.console import Console
 
 from benchmarks import plan, ratios
 from benchmarks import systems as known
+from benchmarks.lost_day import play as play_lost_day
 from benchmarks.plan import Bulk
 from benchmarks.results import Result
 from benchmarks.run import play
@@ -60,6 +61,26 @@ def quick(*, out: _Out = None, directory: _Directory = _STACK) -> None:
     assert isinstance(load, Bulk)  # noqa: S101 - for the types
     path = out or RESULTS / "quick.json"
     _play(known.chosen(QUICK_SYSTEMS), [replace(load, replay=False)], 2, QUICK_ROWS, path, directory)
+
+
+@app.command("lost-day")
+def lost_day(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    directory: _Directory = _STACK,
+) -> None:
+    """Lose a day of candles under load; find, foretell, restore and prove it, and watch the lag of two replicas.
+
+    Example: ``python -m benchmarks lost-day``
+    """
+    console = Console(stderr=True, highlight=False)
+    with world(directory, SilentSteps(), os.environ) as servers:
+        scene = play_lost_day(servers, lambda line: console.print(line, soft_wrap=True, markup=False))
+    for name, lag in (("usual", scene.usual), ("meanwhile", scene.meanwhile)):
+        console.print(f"lag, {name}: {lag}", soft_wrap=True, markup=False)
+    if as_json:
+        Console().print_json(data=scene.as_json())
+    raise typer.Exit(0 if scene.good else 1)
 
 
 @app.command("list")

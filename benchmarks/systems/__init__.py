@@ -9,13 +9,14 @@ from benchmarks.systems.kafka_connect import KafkaConnect
 from benchmarks.systems.limit import Limit
 from benchmarks.systems.quix import Quix
 from benchmarks.systems.sink import Sink
+from benchmarks.systems.sink_replay import SinkReplay
 from benchmarks.systems.system import System
 from sink.errors import ConfigError
 
 __all__ = ["SYSTEMS", "System", "chosen"]
 
 SYSTEMS: dict[str, System] = {
-    system.name: system for system in (Sink(), KafkaConnect(), Quix(), Handwritten(), Limit())
+    system.name: system for system in (Sink(), KafkaConnect(), Quix(), Handwritten(), Limit(), SinkReplay())
 }
 
 
