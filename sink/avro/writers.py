@@ -120,11 +120,12 @@ class Intake:
             header = self._header(values[0] if values else None)
         except BadMessage:
             return None
+        present = [value for value in values if value is not None]
+        sizes = list(map(len, present))
         size = len(header)
-        if len({value and value[:size] for value in values}) > 1:
+        if len(present) < len(values) or min(sizes) <= size or max(sizes) > self._max_value_bytes:
             return None
-        sizes = [len(value) for value in values if value is not None]
-        return header if size < min(sizes) and max(sizes) <= self._max_value_bytes else None
+        return header if [value[:size] for value in present].count(header) == len(present) else None
 
     def _header(self, value: bytes | None) -> bytes:
         if value is None:

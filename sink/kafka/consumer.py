@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -149,9 +150,9 @@ class TopicConsumer:
             self._join()
 
     def _sorted_out(self, received: list[Message]) -> Polled:
-        errors = [message.error() for message in received]
+        errors = list(map(Message.error, received))
         if not any(errors):
-            return Polled(messages=columns(self.topic, received), epochs=epochs_of(received))
+            return self._polled(received)
         reached: dict[int, int] = {}
         faults: list[LogFault] = []
         for message, error in zip(received, errors, strict=True):
@@ -172,7 +173,11 @@ class TopicConsumer:
                 )
             )
         good = [message for message, error in zip(received, errors, strict=True) if error is None]
-        return Polled(messages=columns(self.topic, good), epochs=epochs_of(good), reached=reached, faults=faults)
+        return replace(self._polled(good), reached=reached, faults=faults)
+
+    def _polled(self, good: list[Message]) -> Polled:
+        messages = columns(self.topic, good)
+        return Polled(messages=messages, epochs=epochs_of(messages.partitions, good))
 
     def _cure(self, error: KafkaError) -> str:
         """Name the grant that an error asks for, if it asks for one."""
