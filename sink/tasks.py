@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
@@ -22,7 +21,7 @@ class Task(Protocol[T_co]):
         """Wait for its end, at most so long; say whether it has ended."""
 
     def result(self) -> T_co:
-        """Give what it returned, or raise what it raised; only once it is done."""
+        """Give what it returned, or raise what it raised; once, when it is done."""
 
 
 class Writer(Protocol):
@@ -34,23 +33,34 @@ class Writer(Protocol):
 
 class _ThreadTask(Task[T_co]):
     def __init__(self, call: Callable[[], T_co]) -> None:
-        self.call = call
-        self.future: Future[T_co] = Future()
+        self._call = call
+        self._ended = threading.Event()
+        self._outcome: list[T_co] = []
+        self._error: BaseException | None = None
 
     def run(self) -> None:
         try:
-            self.future.set_result(self.call())
+            self._outcome.append(self._call())
         except BaseException as error:  # noqa: BLE001 (whoever asks for the result gets it)
-            self.future.set_exception(error)
+            self._error = error
+        self._ended.set()
 
     def done(self) -> bool:
-        return self.future.done()
+        return self._ended.is_set()
 
     def wait(self, seconds: float) -> bool:
-        return not wait([self.future], timeout=seconds).not_done
+        return self._ended.wait(seconds)
 
     def result(self) -> T_co:
-        return self.future.result(timeout=0)
+        # The error knows the frames that it passes, and they know this task: if it stayed here, only the garbage
+        # collector would find the batch of a flush that has failed, and it looks rarely.
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error
+        return self._outcome.pop()
 
 
 class ThreadWriter:

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sink import logs, supervisor
 from sink.avro.decode import Decoder
 from sink.avro.registry import Registry
-from sink.cli import connections, wiring
+from sink.cli import connections, garbage, wiring
 from sink.datasets import DATASETS, Dataset
 from sink.db.connect import open_connection
 from sink.db.target import revisions_in
@@ -60,6 +60,7 @@ def run(
     stop = stop_on_signals(settings)
     with connections.registry(settings, url=None) as registry, _bars(chosen, until_caught_up=until_caught_up) as bars:
         members = [member_of(dataset, settings, registry) for dataset in chosen]
+        garbage.settle()
         failures = supervisor.run(members, stop=stop, progress=bars)
     if failures and (until_caught_up or len(failures) == len(members)):
         raise all_of(failures)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
+from functools import partial
 
 import pytest
 
 from sink.tasks import ThreadWriter
+
+
+class Held:
+    """Stands for a batch."""
+
 
 HANGING = """
 import threading
@@ -33,6 +41,27 @@ def test_calls_run_one_after_the_other_and_give_what_they_gave() -> None:
     with pytest.raises(ZeroDivisionError):
         failing.result()
     assert writer.submit(lambda: "alive").wait(30)
+
+
+def test_what_a_failed_call_held_is_freed_without_the_garbage_collector() -> None:
+    writer = ThreadWriter("test")
+    batch = Held()
+    freed = weakref.ref(batch)
+
+    def fail(batch: Held) -> None:
+        raise ValueError(batch)
+
+    gc.disable()  # it runs rarely in the sink, and a batch is as large as they come
+    try:
+        task = writer.submit(partial(fail, batch))
+        assert task.wait(30)
+        with pytest.raises(ValueError, match="Held"):
+            task.result()
+        del task, batch
+        writer.submit(lambda: None).wait(30)
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_a_call_that_hangs_does_not_keep_the_process() -> None:
