@@ -10,8 +10,8 @@ Where to find things, top to bottom; imports only go down:
 - ``pipeline``: THE loop of one dataset: poll, collect, flush, then commit offsets; ``claims`` takes partitions,
   ``pressure`` holds Kafka back, ``lookout`` notices what Kafka's client does not tell, ``lane`` gives the writer its
   tasks, ``collector`` fills the next batch, ``starts`` asks Kafka where a partition begins, ``assignment`` knows our
-  partitions, ``breaker`` stops on rubbish, ``careful`` outlives messages that end the process (``breadcrumb``
-  remembers them), ``tasks`` is the writer thread
+  partitions, ``breaker`` stops on rubbish, ``cadence`` says how long a batch fills, ``careful`` outlives messages
+  that end the process (``breadcrumb`` remembers them), ``tasks`` is the writer thread
 - ``flush``: one batch, one transaction (fence, positions); ``write``: its rows (fast path, upsert, bisection)
 - ``avro``: framing, registry, encode, decode (reference and columnar); ``kafka``: the only reader, topics
 - ``repairs``: what replays and operators change in the ledger

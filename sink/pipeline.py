@@ -15,6 +15,7 @@ import structlog
 
 from sink.assignment import Assignment, State
 from sink.breaker import BreakerState
+from sink.cadence import Cadence
 from sink.claims import Claims
 from sink.collector import Collector, Load
 from sink.errors import DeadlineError, DefinitionError, OversizeError, SinkError, TransientError
@@ -100,6 +101,7 @@ class Pipeline:
         self._queue: deque[Load] = deque()
         self._in_flight: Load | None = None
         self._positions_at = 0.0
+        self._cadence = Cadence(options.max_age)
         self._lane = Lane(dataset=dataset, writer=writer, clock=clock, dice=dice)
         self._pressure = Pressure(
             kafka=kafka,
@@ -250,7 +252,7 @@ class Pipeline:
             self._lane.run(self._flusher.positions, self._compare_positions, self._lane.back_off)
 
     def _due(self) -> bool:
-        return not self._collector.empty and (self._pressure.full or self._collector.age >= self._options.max_age)
+        return not self._collector.empty and (self._pressure.full or self._collector.age >= self._cadence.wait)
 
     # ---- letting go
 
@@ -276,14 +278,20 @@ class Pipeline:
 
     def _start_flush(self, load: Load) -> None:
         self._in_flight = load
+
+        def flush() -> tuple[Flushed, float]:
+            began = self._clock()
+            return self._flusher.flush(load.batch, load.claims, load.prepared), self._clock() - began
+
         self._lane.run(
-            lambda: self._flusher.flush(load.batch, load.claims, load.prepared),
-            lambda flushed: self._flushed(load, flushed),
+            flush,
+            lambda outcome: self._flushed(load, *outcome),
             lambda error: self._not_flushed(load, error),
         )
 
-    def _flushed(self, load: Load, flushed: Flushed) -> None:
+    def _flushed(self, load: Load, flushed: Flushed, seconds: float) -> None:
         self._in_flight = None
+        self._cadence.took(seconds)
         self._lane.succeeded()
         self._count(flushed)
         epochs = {number: span.leader_epoch for number, span in load.batch.spans.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Engine, text
@@ -34,6 +34,8 @@ class FaultyFlusher(Flusher):
     errors: list[SinkError]
     claim_errors: list[SinkError]
     sizes: list[int]
+    passing: Callable[[], None]
+    """What else happens meanwhile."""
 
     def claim(self, start: Start, token: uuid.UUID) -> Claim:
         if self.claim_errors:
@@ -44,6 +46,7 @@ class FaultyFlusher(Flusher):
         self, batch: Batch, claims: Mapping[int, Claim], prepared: Prepared | None = None, **options: Any
     ) -> Flushed:
         self.sizes.append(batch.count)
+        self.passing()
         if self.errors:
             raise self.errors.pop(0)
         return super().flush(batch, claims, prepared, **options)
@@ -56,6 +59,8 @@ class Rig:
         self.url = url
         self.log = log
         self.now = 0.0
+        self.flush_seconds = 0.0
+        """What a flush takes."""
         self.writer = FakeWriter()
         self.decoder = FakeDecoder(log)
         self.flusher = self.flusher_of(owner)
@@ -89,7 +94,11 @@ class Rig:
             connect=lambda: open_connection(self.url, application_name="test"),
         )
         flusher.errors, flusher.claim_errors, flusher.sizes = [], [], []
+        flusher.passing = self._pass
         return flusher
+
+    def _pass(self) -> None:
+        self.now += self.flush_seconds
 
     def steps(self, count: int = 6, seconds: float = 1.0) -> None:
         for _ in range(count):

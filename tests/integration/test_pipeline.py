@@ -83,6 +83,25 @@ def test_nothing_is_committed_before_it_is_durable(rig: Rig, log: FakeLog, engin
     assert log.commits[0].offset == 6
 
 
+def test_a_batch_waits_for_more_where_the_flush_before_it_took_long(
+    writer_url: str, log: FakeLog, engine: Engine
+) -> None:
+    rig = Rig(writer_url, log, Options(max_age=10, positions_every=10_000))
+    rig.flush_seconds = 3
+    log.assign(0)
+    rig.steps(6, seconds=0.5)
+    assert log.commits == {}, "a fifth of ten seconds has not passed"
+    rig.steps(3, seconds=0.5)
+    assert log.commits[0].offset == 6
+
+    log.told[0] = partition_of(0, range(8))
+    rig.steps(6)
+    assert ids(engine) == [0, 1, 2, 3, 4, 5], "six seconds have not passed"
+    rig.steps(3)
+    assert ids(engine) == [0, 1, 2, 3, 4, 5, 6, 7]
+    rig.flusher.close()
+
+
 def test_what_is_collected_is_flushed_when_a_partition_is_revoked(
     writer_url: str, log: FakeLog, engine: Engine
 ) -> None:
