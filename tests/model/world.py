@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
+from sink.cadence import SHORTEST
 from sink.datasets import DATASETS
 from sink.errors import OversizeError
 from sink.pipeline import Options
@@ -91,7 +92,8 @@ class World:
             time=self.time,
             options=Options(
                 max_rows=self.schedule.max_rows,
-                max_age=self.schedule.max_age,
+                # flushes take no time here, so that this is what a batch waits
+                max_age=self.schedule.max_age / SHORTEST,
                 session_timeout=5,
                 positions_every=2,
                 revoke_deadline=2,
