@@ -4,6 +4,9 @@
 
 BIN := .venv/bin
 
+# Python that may not keep its bytecode compiles everything anew at every start, which takes seconds of each.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 

@@ -27,6 +27,7 @@ from sink.datasets import DATASETS
 from sink.kafka.logs import remarks
 from sink.producing import MarketProducer
 from sink.producing.payload import Payload
+from tests.children import Child, Nursery
 from tests.fix_database import in_database, plain_engine, temporary_database
 from tests.fix_stack import Servers
 
@@ -57,14 +58,14 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = LIM
 class Process:
     """A command that runs beside the test; its output goes to a file, so that it never waits for a reader."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], output: Path) -> None:
-        self._popen = popen
+    def __init__(self, running: Child | subprocess.Popen[bytes], output: Path) -> None:
+        self._running = running
         self._output = output
 
     @property
     def pid(self) -> int:
         """Its process id."""
-        return self._popen.pid
+        return self._running.pid
 
     @property
     def output(self) -> str:
@@ -79,25 +80,28 @@ class Process:
         """Wait until something holds; fail where it never does, with what the process has said."""
         deadline = time.monotonic() + LIMIT
         while not condition():
-            assert self._popen.poll() is None, f"it ended before {what}: {self.output}"
+            assert self._running.poll() is None, f"it ended before {what}: {self.output}"
             assert time.monotonic() < deadline, f"waited {LIMIT:g} s in vain until {what}: {self.output[-4000:]}"
             time.sleep(0.02)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
-        self._popen.send_signal(number)
+        if self._running.poll() is None:
+            os.kill(self.pid, number)
 
     def end(self, timeout: float = LIMIT) -> int:
         """Wait for its end and give the exit code."""
-        try:
-            return self._popen.wait(timeout)
-        except subprocess.TimeoutExpired:
-            pytest.fail(f"process {self.pid} does not end; its last words: {self.output[-2000:]}")
+        deadline = time.monotonic() + timeout
+        while (code := self._running.poll()) is None:
+            if time.monotonic() > deadline:
+                pytest.fail(f"process {self.pid} does not end; its last words: {self.output[-2000:]}")
+            time.sleep(0.02)
+        return code
 
     def kill(self) -> None:
         """End it as a power cut would."""
-        self._popen.kill()
-        self._popen.wait(10)
+        self._running.kill()
+        self.end(10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +109,8 @@ class Market:
     """Topics, a database and a group prefix of one test, and the environment of commands that work on them."""
 
     servers: Servers
+    nursery: Nursery
+    """Where the commands are forked."""
     administrator_url: str
     """The market's database, for looking at it."""
     directory: Path
@@ -113,7 +119,7 @@ class Market:
     group: str
     """Prefix of the groups."""
     tree: Path | None = None
-    """A copy of the repository from which the commands run, instead of this one."""
+    """A copy of the repository from which commands run to their end, instead of this one."""
 
     def topic(self, dataset: str) -> str:
         """Name a dataset's topic."""
@@ -145,15 +151,20 @@ class Market:
 
     def sink(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run ``sink ...`` to its end."""
-        return subprocess.run(
-            [*SINK, *arguments],
-            cwd=self.tree or self.directory,
-            env=self.environment(variables),
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
+        environment = self.environment(variables)
+        if self.tree is not None:
+            return subprocess.run(
+                [*SINK, *arguments],
+                cwd=self.tree,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT,
+                check=False,
+            )
+        errors = self.directory / f"{uuid.uuid4().hex}.log"
+        child = self.nursery.start(*arguments, environment=environment, directory=self.directory, errors=errors)
+        return subprocess.CompletedProcess(arguments, child.end(LIMIT), child.output, errors.read_text())
 
     def caught_up(self, *datasets: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run ``sink run ... --until-caught-up``, which must succeed."""
@@ -164,17 +175,8 @@ class Market:
     @contextmanager
     def start(self, *arguments: str, **variables: str) -> Iterator[Process]:
         """Run ``sink ...`` beside the test; killed at the end if it still runs."""
-        output = self.directory / f"{uuid.uuid4().hex}.log"
-        with output.open("wb") as file:
-            popen = subprocess.Popen(
-                [*SINK, *arguments],
-                cwd=self.tree or self.directory,
-                env=self.environment(variables),
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # a Ctrl-C at the tests is not one at the sink
-            )
-        process = Process(popen, output)
+        child = self.nursery.start(*arguments, environment=self.environment(variables), directory=self.directory)
+        process = Process(child, child.path)
         try:
             yield process
         finally:
@@ -253,8 +255,9 @@ class Market:
 class Markets:
     """Makes markets."""
 
-    def __init__(self, servers: Servers, template: str, directory: Path) -> None:
+    def __init__(self, servers: Servers, template: str, directory: Path, nursery: Nursery) -> None:
         self._servers = servers
+        self._nursery = nursery
         self._template = template
         self._directory = directory
         self._databases: list[Any] = []
@@ -267,6 +270,7 @@ class Markets:
         self._databases.append(database)
         made = Market(
             servers=self._servers,
+            nursery=self._nursery,
             administrator_url=url.render_as_string(hide_password=False),
             directory=self._directory,
             prefix=f"test-{name}.",
@@ -300,10 +304,17 @@ def make_topics(bootstrap_servers: str, topics: Sequence[str], partitions: int) 
     wait_until(known, "the broker knows the topics")
 
 
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Start commands as processes that have loaded the code already."""
+    with Nursery(tmp_path_factory.mktemp("nursery")) as made:
+        yield made
+
+
 @pytest.fixture
-def markets(stack: Servers, template_database: str, tmp_path: Path) -> Iterator[Markets]:
+def markets(stack: Servers, template_database: str, tmp_path: Path, nursery: Nursery) -> Iterator[Markets]:
     """Make markets for one test."""
-    with Markets(stack, template_database, tmp_path) as made:
+    with Markets(stack, template_database, tmp_path, nursery) as made:
         yield made
 
 

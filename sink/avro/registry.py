@@ -220,8 +220,14 @@ def _checked(url: str) -> str:
 
 
 def _http(access: RegistryAccess) -> httpx.Client:
+    secured = access.ca_location is not None or any(url.lower().startswith("https:") for url in access.urls)
     try:
-        context = ssl.create_default_context(cafile=access.ca_location)
+        # loading the system's authorities takes a while; a context without them trusts nobody
+        context = (
+            ssl.create_default_context(cafile=access.ca_location)
+            if secured
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
         if access.cert_location is not None:
             context.load_cert_chain(access.cert_location, access.key_location)
     except (OSError, ssl.SSLError) as error:

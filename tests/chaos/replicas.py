@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from sink.stack.processes import wait_until
 from tests.chaos.messages import DATASET
-from tests.crash.children import Child, Nursery
+from tests.children import Child, Nursery
 from tests.crash.victim import Strike
 
 STOP = 30.0

@@ -25,7 +25,7 @@ from tests.chaos.messages import CONSTRAINT, DATASET, SHIPPED, Maker
 from tests.chaos.proxy import Proxy
 from tests.chaos.replicas import Replicas
 from tests.chaos.truth import Truth
-from tests.crash.children import Nursery
+from tests.children import Nursery
 from tests.fix_database import in_database, migrate, prepare_roles
 from tests.fix_sink import clean_environment, make_topics
 

@@ -19,7 +19,7 @@ from tests.chaos.compare import Findings, compare
 from tests.chaos.messages import CONSTRAINT, DATASET, Maker
 from tests.chaos.producing import producer_of, send
 from tests.chaos.truth import Truth
-from tests.crash.children import Child, Nursery
+from tests.children import Child, Nursery
 from tests.crash.steps import CLAIM, FLUSH, REVOKE, REWIND, STEPS
 from tests.crash.victim import Strike
 from tests.fix_sink import PARTITIONS, Market, Markets, wait_until
@@ -145,7 +145,11 @@ def play(ground: Ground, market: Market, step: str) -> Outcome:
 
 @pytest.fixture(scope="module")
 def outcomes(
-    stack: Servers, template_database: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    stack: Servers,
+    template_database: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    nursery: Nursery,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Mapping[str, Outcome]]:
     """Play the cases of all chosen tests side by side: one after the other they would wait most of the time."""
     directory = tmp_path_factory.mktemp("crash")
@@ -154,7 +158,7 @@ def outcomes(
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.path == request.path and "step" in item.callspec.params
     ]
-    with Nursery(directory) as nursery, Markets(stack, template_database, directory) as markets:
+    with Markets(stack, template_database, directory, nursery) as markets:
         market = markets.make()
         producer = producer_of(stack.bootstrap_servers)
         maker = Maker(random.Random(5), partitions=PARTITIONS, now=datetime.now(UTC))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,7 +14,7 @@ from tests.chaos.compare import compare
 from tests.chaos.messages import DATASET, Maker
 from tests.chaos.producing import producer_of, send
 from tests.chaos.truth import Truth
-from tests.crash.children import Nursery
+from tests.children import Nursery
 from tests.crash.victim import Strike
 from tests.fix_sink import PARTITIONS, Market, wait_until
 
@@ -35,13 +33,6 @@ VARIABLES = {
     "SINK_KAFKA__HEARTBEAT_INTERVAL_MS": "400",
     "SINK_KAFKA__MAX_POLL_INTERVAL_MS": "1800000",
 }
-
-
-@pytest.fixture
-def nursery(tmp_path: Path) -> Iterator[Nursery]:
-    """Start processes that have loaded the code already."""
-    with Nursery(tmp_path) as made:
-        yield made
 
 
 @pytest.mark.parametrize("step", ["flush: half copied", "flush: locked"])

@@ -17,28 +17,32 @@ from typing import Any, Self
 
 from tests.crash.victim import Strike
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 LIMIT = 120.0
 """Seconds after which a process that should have ended hangs."""
 
 
 class Child:
-    """A ``sink`` process of the nursery's; what it says goes to a file."""
+    """A ``sink`` process of the nursery's; what it says goes to the file ``path``."""
 
     def __init__(self, nursery: Nursery, pid: int, output: Path, strike: Strike | None) -> None:
         self.pid = pid
         self.strike = strike
         self._nursery = nursery
-        self._output = output
+        self.path = output
 
     @property
     def output(self) -> str:
         """What it has said so far."""
-        return self._output.read_text() if self._output.exists() else ""
+        return self.path.read_text()
 
     @property
     def ended(self) -> int | None:
         """Its exit code, the negative number of the signal that killed it, or None while it runs."""
+        return self.poll()
+
+    def poll(self) -> int | None:
+        """Give ``ended``, under the name that subprocess has for it."""
         return self._nursery.poll(self.pid)
 
     @property
@@ -66,7 +70,7 @@ class Child:
         while (code := self.ended) is None:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"process {self.pid} has not ended after {seconds:g} s: {self.output[-2000:]}")
-            time.sleep(0.05)
+            time.sleep(0.02)
         return code
 
     def kill(self) -> None:
@@ -82,7 +86,7 @@ class Nursery:
         self._directory = directory
         self._lock = threading.Lock()
         self._popen = subprocess.Popen(
-            [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.crash.nursery"],
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.nursery"],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -91,14 +95,23 @@ class Nursery:
         )
         self._answer()
 
-    def start(self, *arguments: str, environment: Mapping[str, str], strike: Strike | None = None) -> Child:
-        """Start ``sink ARGUMENTS``."""
+    def start(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str],
+        strike: Strike | None = None,
+        directory: Path | None = None,
+        errors: Path | None = None,
+    ) -> Child:
+        """Start ``sink ARGUMENTS``; unless told, in the nursery's directory and with its errors in ``path`` too."""
         output = self._directory / f"{uuid.uuid4().hex}.log"
+        output.touch()
         request = {
             "arguments": arguments,
             "environment": dict(environment),
-            "directory": str(self._directory),
+            "directory": str(directory or self._directory),
             "output": str(output),
+            "errors": str(errors or output),
             "strike": asdict(strike) if strike else None,
         }
         return Child(self, int(self._ask(request)["pid"]), output, strike)
