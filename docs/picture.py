@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
+
+from sink.cli.picture import drawing
 
 WIDTH = 132
 """Characters in a line of the picture."""
@@ -23,9 +24,7 @@ def picture(command: list[str], shown: str) -> str:
     """Draw the terminal of a command that showed this text, with its escape sequences."""
     console = Console(width=WIDTH, record=True, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(shown.rstrip("\n")))
-    drawn = console.export_svg(title=" ".join([Path(command[0]).name, *command[1:]]))
-    # whoever shows the picture loads no fonts from elsewhere: any fixed-width one will do
-    return re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL).replace("Fira Code, ", "")
+    return drawing(console, title=" ".join([Path(command[0]).name, *command[1:]]))
 
 
 def main() -> int:

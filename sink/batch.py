@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Literal
 
@@ -54,6 +55,11 @@ class Messages:
             values=[self.values[i] for i in indices],
             headers=[self.headers[i] for i in indices],
         )
+
+
+def recorded_at(timestamp: int) -> datetime | None:
+    """Give one of ``Messages.timestamps`` as a time; None where the message has none."""
+    return datetime.fromtimestamp(timestamp / 1e6, UTC) if timestamp >= 0 else None
 
 
 def joined(first: Messages, second: Messages) -> Messages:

@@ -9,13 +9,13 @@ import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 import psycopg
 
-from sink.batch import Rejected
+from sink.batch import Rejected, recorded_at
 from sink.errors import DefinitionError
 
 Kind = Literal["flush", "replay", "rewind", "skip", "gap"]
@@ -316,7 +316,7 @@ def quarantine(cursor: psycopg.Cursor, sink_id: str, topic: str, rejected: Itera
                 row.key,
                 row.value,
                 _headers(row.headers),
-                datetime.fromtimestamp(row.timestamp / 1e6, UTC) if row.timestamp >= 0 else None,
+                recorded_at(row.timestamp),
             )
             for row in rejected
         ],

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +17,7 @@ from rich.text import Text
 
 from sink import transport
 from sink.avro.schemas import shipped_schema
-from sink.cli import connections
+from sink.cli import connections, options
 from sink.datasets import DATASETS, Dataset
 from sink.db import facts as database
 from sink.db.connect import conninfo
@@ -44,12 +43,12 @@ _WORDS = {State.OK: ("ok", "green"), State.WARNING: ("warn", "yellow"), State.FA
 
 @app.command()
 def check(
-    names: Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="Datasets; all if none.")] = None,
+    names: options.Names = None,
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail as well.")] = False,
     timeout: Annotated[float, typer.Option(min=1, max=300, help="Seconds that one question may take.")] = 5.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
-    file: Annotated[Path | None, typer.Option("--file", help="Read settings from this TOML file as well.")] = None,
+    as_json: options.AsJson = False,
+    file: options.SettingsFile = None,
 ) -> None:
     """Look at broker, registry and database as `sink run` would use them, and name everything wrong with its cure.
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sink.cli import options
 from sink.datasets import DATASETS
 from sink.settings import InForce, explain, reference_page
 
@@ -24,7 +25,7 @@ def config(
     file: Annotated[
         Path | None, typer.Option("--file", help="Check this TOML file instead of SINK_CONFIG or sink.toml.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    as_json: options.AsJson = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the reference of all settings, docs/configuration.md.")
     ] = False,

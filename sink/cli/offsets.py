@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,23 +12,20 @@ from typing import Annotated
 
 import typer
 
-from sink import logs
-from sink.cli import connections, offsets_file, wiring
+from sink.cli import connections, offsets_file, options, wiring
 from sink.cli.bounds import partitions as partition_numbers
 from sink.cli.offsets_import import Import, adopt, from_file, from_group, planned
 from sink.cli.offsets_shown import Shown, imported, show_parts, show_steps, shown_document
 from sink.cli.replayed import say
-from sink.datasets import DATASETS, Dataset
+from sink.datasets import Dataset
 from sink.db import standing
 from sink.db.contents import reading
 from sink.errors import ConfigError, DefinitionError
 from sink.inspection.record_times import record_times
 from sink.inspection.status import KafkaView, parts_of
 from sink.inspection.status_asked import ask_kafka
-from sink.kafka.clients import CLOSE_DEADLINE
-from sink.kafka.consumer import TopicConsumer
 from sink.kafka.standing import Brokers
-from sink.settings import Settings, load
+from sink.settings import Settings
 
 app = typer.Typer(
     add_completion=False,
@@ -42,10 +38,6 @@ TIMEOUT = 10.0
 _PATIENCE = 10.0
 """Seconds in which the messages at the positions are to come."""
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="Datasets; all if none.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-File = Annotated[Path | None, typer.Option("--file", help="Read settings from this TOML file as well.")]
-
 
 class Form(Enum):
     """What an export is for."""
@@ -57,13 +49,13 @@ class Form(Enum):
 
 @app.command()
 def show(
-    names: Names = None,
+    names: options.Names = None,
     *,
     times: Annotated[
         bool, typer.Option("--times", help="Read one message of each partition: when was the next one recorded?")
     ] = False,
-    as_json: AsJson = False,
-    file: File = None,
+    as_json: options.AsJson = False,
+    file: options.SettingsFile = None,
 ) -> None:
     """Show where each partition stands: our position, Kafka's commit beside it, the log's ends, lag, owner; read-only.
 
@@ -73,7 +65,7 @@ def show(
     - `sink offsets show trades --times`
     - `sink offsets show --json`
     """
-    settings = _settings(file)
+    settings = options.settings_from(file)
     chosen = connections.chosen(names or [])
     sources = {dataset.name: wiring.source_of(dataset, settings) for dataset in chosen}
     told = ask_kafka(Brokers(connections.kafka_options(settings, servers=None), timeout=TIMEOUT), sources)
@@ -96,7 +88,7 @@ def show(
 
 @app.command()
 def export(
-    names: Names = None,
+    names: options.Names = None,
     *,
     form: Annotated[
         Form,
@@ -107,7 +99,7 @@ def export(
         ),
     ] = Form.JSON,
     output: Annotated[Path | None, typer.Option("--output", help="Write to this file instead of stdout.")] = None,
-    file: File = None,
+    file: options.SettingsFile = None,
 ) -> None:
     """Write the positions to a file: to keep, to import elsewhere, or to give them back to another consumer; read-only.
 
@@ -116,7 +108,7 @@ def export(
     - `sink offsets export --output offsets.json`
     - `sink offsets export trades --format csv`
     """
-    settings = _settings(file)
+    settings = options.settings_from(file)
     exported = _exported(connections.chosen(names or []), settings)
     if form is Form.JSON:
         text = exported.model_dump_json(indent=2)
@@ -134,7 +126,7 @@ def export(
 
 @app.command("import")
 def import_offsets(
-    names: Names = None,
+    names: options.Names = None,
     *,
     group: Annotated[
         str | None, typer.Option("--from-group", help="Consumer group whose commits are taken over: connect-NAME.")
@@ -145,9 +137,9 @@ def import_offsets(
     numbers: Annotated[list[str] | None, typer.Option("--partitions", help="Only these, such as 0,3.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Move positions that there are already.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Take over from a group that still has members.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines; needs --yes.")] = False,
-    file: File = None,
+    yes: options.Yes = False,
+    as_json: options.AsJsonUnasked = False,
+    file: options.SettingsFile = None,
 ) -> None:
     """Begin where another consumer group (Kafka Connect's connect-NAME, say) or an exported file stands.
 
@@ -159,7 +151,7 @@ def import_offsets(
     - `sink offsets import trades --from-group connect-trades-sink`
     - `sink offsets import --from-file offsets.json --overwrite --yes`
     """
-    settings = _settings(file)
+    settings = options.settings_from(file)
     if (group is None) == (source_file is None):
         raise ConfigError("say whose offsets are meant: either --from-group GROUP or --from-file FILE")
     brokers = Brokers(connections.kafka_options(settings, servers=None), timeout=TIMEOUT)
@@ -182,7 +174,13 @@ def import_offsets(
         for dataset in asked:
             imports.append(planned(dataset, settings, given, brokers, only=only, overwrite=overwrite))  # noqa: PERF401 (those made so far must be closed where one fails)
         if any(one.changes for one in imports) and not yes:
-            _ask(imports, as_json=as_json)
+            options.confirm(
+                "Set these positions?",
+                act="set the positions",
+                undone="nothing was changed",
+                show=lambda: show_steps(imports),
+                as_json=as_json,
+            )
         for one in imports:
             adopt(one, given)
     finally:
@@ -201,20 +199,6 @@ def _tell(imports: Sequence[Import], origin: str, *, as_json: bool) -> None:
         say("every position stands there already; nothing was changed")
 
 
-def _ask(imports: Sequence[Import], *, as_json: bool) -> None:
-    if as_json or not sys.stdin.isatty():
-        raise ConfigError("nobody can be asked here; give --yes to set the positions")
-    show_steps(imports)
-    if not typer.confirm("Set these positions?"):
-        raise ConfigError("nothing was changed")
-
-
-def _settings(file: Path | None) -> Settings:
-    settings = load(config=file, datasets=DATASETS)
-    logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
-    return settings
-
-
 def _recorded(one: Shown, view: KafkaView, settings: Settings) -> Mapping[int, datetime]:
     """Read when the messages were recorded at which the positions stand."""
     waiting = {
@@ -224,13 +208,8 @@ def _recorded(one: Shown, view: KafkaView, settings: Settings) -> Mapping[int, d
     }
     if view.topic is None or not waiting:
         return {}
-    consumer = TopicConsumer(
-        options=wiring.groupless_options(settings), topic=one.source.topic, group=f"{one.source.sink_id}/offsets"
-    )
-    try:
+    with wiring.groupless(one.source, settings, purpose="offsets") as consumer:
         return record_times(consumer, waiting, patience=_PATIENCE, clock=time.monotonic)
-    finally:
-        consumer.close(CLOSE_DEADLINE)
 
 
 def _exported(chosen: Sequence[Dataset], settings: Settings) -> offsets_file.Exported:

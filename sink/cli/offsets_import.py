@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from sink.adoption import Adopter, Step, plan, refuse_moves
@@ -111,13 +111,6 @@ def planned(
             f"--partitions: {given.origin} has no offset of {source.topic}, partition {', '.join(map(str, stray))}"
         )
     adopter = _adopter(dataset, source, settings)
-    made = Import(
-        dataset=dataset.name,
-        source=source,
-        steps=(),
-        identity=Identity(cluster_id=given.cluster_id, topic_id=topic.topic_id),
-        adopter=adopter,
-    )
     try:
         stored = {number: row.next_offset for number, row in adopter.positions().items()}
         chosen = {number: offset for number, offset in wanted.items() if not only or number in only}
@@ -127,7 +120,13 @@ def planned(
     except BaseException:
         adopter.close()
         raise
-    return replace(made, steps=steps)
+    return Import(
+        dataset=dataset.name,
+        source=source,
+        steps=steps,
+        identity=Identity(cluster_id=given.cluster_id, topic_id=topic.topic_id),
+        adopter=adopter,
+    )
 
 
 def adopt(one: Import, given: Given) -> None:

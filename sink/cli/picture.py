@@ -1,4 +1,4 @@
-"""Draws what a console has printed into an SVG file that loads nothing from elsewhere."""
+"""Draws what a console has printed as an SVG that loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ def drawn_on(picture: Path | None) -> Console:
     return Console() if picture is None else Console(record=True, width=WIDTH)
 
 
+def drawing(console: Console, *, title: str) -> str:
+    """Give the picture of a console that remembers."""
+    # Rich names a font on a server of others; the reader's own monospaced one does
+    return _FONT.sub("", console.export_svg(title=title)).replace("Fira Code, ", "")
+
+
 def draw(console: Console, picture: Path | None, *, title: str) -> None:
     """Write the picture, if there is to be one."""
     if picture is not None:
-        # Rich names a font on a server of others; the reader's own monospaced one does
-        picture.write_text(_FONT.sub("", console.export_svg(title=title)), encoding="utf-8")
+        picture.write_text(drawing(console, title=title), encoding="utf-8")

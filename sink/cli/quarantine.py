@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sink.avro.schemas import columns_of, known_schemas, shipped_schema
 from sink.avro.writers import SchemaResolver
-from sink.cli import connections, wiring
+from sink.cli import connections, options, wiring
 from sink.cli import quarantine_asked as asked
 from sink.cli import quarantine_shown as shown
 from sink.cli.quarantine_asked import Filters
@@ -22,6 +21,7 @@ from sink.db.quarantined import State
 from sink.errors import ConfigError
 from sink.quarantine.examine import Examiner
 from sink.quarantine.letters import plain, plain_entry
+from sink.settings import Settings
 
 app = typer.Typer(
     add_completion=False,
@@ -55,8 +55,8 @@ def list_(
     since: asked.Since = None,
     until: asked.Until = None,
     states: asked.States = None,
-    json_output: asked.AsJson = False,
-    file: asked.SettingsFile = None,
+    json_output: options.AsJson = False,
+    file: options.SettingsFile = None,
 ) -> None:
     """Name kept messages by partition and offset; without --state those that wait for somebody.
 
@@ -76,13 +76,14 @@ def list_(
         until=until,
         states=states,
     )
+    settings = options.settings_from(file)
     if summary or dataset is None:
         if after is not None:
             raise ConfigError("--after goes through the messages of one dataset; leave it out of a summary")
-        counted = {name.name: _counts(name.name, filters, file) for name in connections.chosen(_named(dataset))}
+        counted = {name.name: _counts(name.name, filters, settings) for name in connections.chosen(_named(dataset))}
         shown.show_counts(counted, json_output=json_output)
         return
-    meant = asked.ask(dataset, filters, file, _OPEN)
+    meant = asked.ask(dataset, filters, settings, _OPEN)
     with reading(meant.url) as session:
         behind = None if after is None else asked.place(after)
         found = quarantined.entries(session, meant.wanted, limit=limit + 1, after=behind)
@@ -100,8 +101,8 @@ def show(
     dataset: asked.DatasetName,
     place: Annotated[str, typer.Argument(metavar="P:OFFSET", help="Partition and offset, such as 3:120000.")],
     *,
-    json_output: asked.AsJson = False,
-    file: asked.SettingsFile = None,
+    json_output: options.AsJson = False,
+    file: options.SettingsFile = None,
 ) -> None:
     """Show one kept message: what is wrong, its cure, its fields as far as they can be read, its bytes.
 
@@ -112,7 +113,7 @@ def show(
     - `sink quarantine show trades 3:120000`
     - `sink quarantine show trades 3:120000 --json`
     """
-    meant = asked.ask(dataset, Filters(places=[place]), file, _ALL)
+    meant = asked.ask(dataset, Filters(places=[place]), options.settings_from(file), _ALL)
     settings = meant.settings
     with reading(meant.url) as session:
         found = quarantined.kept(session, meant.source.sink_id, meant.source.topic, meant.wanted.places)
@@ -139,7 +140,7 @@ def _named(dataset: str | None) -> list[str]:
     return [] if dataset is None else [dataset]
 
 
-def _counts(dataset: str, filters: Filters, file: Path | None) -> list[quarantined.Count]:
-    meant = asked.ask(dataset, filters, file, _ALL)
+def _counts(dataset: str, filters: Filters, settings: Settings) -> list[quarantined.Count]:
+    meant = asked.ask(dataset, filters, settings, _ALL)
     with reading(meant.url) as session:
         return quarantined.counts(session, meant.wanted)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, TypeVar, get_args
 
 import typer
 
-from sink import logs
 from sink.cli import arguments, bounds, connections, wiring
 from sink.cli.replayed import say
-from sink.datasets import DATASETS, Dataset
+from sink.datasets import Dataset
 from sink.db import quarantined
 from sink.db.contents import next_offsets, reading
 from sink.db.quarantined import Edge, Place, State, Wanted
@@ -23,7 +20,7 @@ from sink.errors import ConfigError
 from sink.ledger import Source
 from sink.quarantine.cures import CURES
 from sink.replaying.ranges import Bound
-from sink.settings import Settings, load
+from sink.settings import Settings
 
 Words = list[str] | None
 T = TypeVar("T", int, datetime)
@@ -50,8 +47,6 @@ To = Annotated[Words, typer.Option("--to", help="Up to here in the topic, exclus
 Since = Annotated[str | None, typer.Option(help="Quarantined since: 2h, yesterday, 2026-06-01T12:00Z.")]
 Until = Annotated[str | None, typer.Option(help="Quarantined before.")]
 States = Annotated[Words, typer.Option("--state", help="open, replayed, dropped or all.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-SettingsFile = Annotated[Path | None, typer.Option("--file", help="Read settings from this TOML file as well.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +79,8 @@ class Asked:
         return connections.database_url(self.settings)
 
 
-def ask(name: str, filters: Filters, file: Path | None, states: Collection[State]) -> Asked:
-    """Read the command line and the settings; refuse partitions that the sink has never read."""
-    settings = settings_of(file)
+def ask(name: str, filters: Filters, settings: Settings, states: Collection[State]) -> Asked:
+    """Read the command line; refuse partitions that the sink has never read."""
     (dataset,) = connections.chosen([name])
     source = wiring.source_of(dataset, settings)
     meant = wanted(filters, source, now=datetime.now(UTC), states=states)
@@ -102,13 +96,6 @@ def ask(name: str, filters: Filters, file: Path | None, states: Collection[State
             f" sink quarantine list {name} --state all"
         )
     return asked
-
-
-def settings_of(file: Path | None) -> Settings:
-    """Load the settings; what is logged goes to stderr."""
-    settings = load(config=file, datasets=DATASETS)
-    logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
-    return settings
 
 
 def wanted(filters: Filters, source: Source, *, now: datetime, states: Collection[State]) -> Wanted:

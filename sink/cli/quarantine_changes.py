@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +13,7 @@ import typer
 
 from sink.avro.registry import Registry
 from sink.batch import Batch
-from sink.cli import connections, wiring
+from sink.cli import connections, options, wiring
 from sink.cli import quarantine_asked as asked
 from sink.cli import quarantine_shown as shown
 from sink.cli.quarantine_asked import Asked, Filters
@@ -45,8 +44,8 @@ def retry(
     since: asked.Since = None,
     until: asked.Until = None,
     states: asked.States = None,
-    json_output: asked.AsJson = False,
-    file: asked.SettingsFile = None,
+    json_output: options.AsJson = False,
+    file: options.SettingsFile = None,
 ) -> None:
     """Run kept messages through the normal path again, after a fix: what passes becomes a row and is marked replayed.
 
@@ -70,7 +69,7 @@ def retry(
         until=until,
         states=states,
     )
-    meant = asked.ask(dataset, filters, file, asked.states_of_named(filters))
+    meant = asked.ask(dataset, filters, options.settings_from(file), asked.states_of_named(filters))
     with connections.registry(meant.settings, url=None) as registry:
         counts = _rehearse(meant, registry) if dry_run else _retry(meant, registry)
     document = {"dataset": dataset, "topic": meant.source.topic, "dry_run": dry_run, **counts}
@@ -85,7 +84,7 @@ def drop(
     places: asked.Places = None,
     *,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept beside the message.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
+    yes: options.Yes = False,
     faults: asked.Faults = None,
     schemas: asked.SchemaIds = None,
     partitions: asked.Numbers = None,
@@ -93,8 +92,8 @@ def drop(
     end: asked.To = None,
     since: asked.Since = None,
     until: asked.Until = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON, for machines; needs --yes.")] = False,
-    file: asked.SettingsFile = None,
+    json_output: options.AsJsonUnasked = False,
+    file: options.SettingsFile = None,
 ) -> None:
     """Give kept messages up, for a reason that is kept; they stay in the table, and retries leave them alone.
 
@@ -115,7 +114,7 @@ def drop(
         since=since,
         until=until,
     )
-    meant = asked.ask(dataset, filters, file, frozenset({"open"}))
+    meant = asked.ask(dataset, filters, options.settings_from(file), frozenset({"open"}))
     with reading(meant.url) as session:
         # what is quarantined after the question is not part of it
         now = quarantined.moment(session)
@@ -124,7 +123,13 @@ def drop(
         for count in quarantined.counts(session, until_now):
             found[count.reason] += count.states["open"]
     if found and not yes:
-        _ask(meant, found, json_output=json_output)
+        counted = ", ".join(f"{reason} {count:,}" for reason, count in found.most_common())
+        options.confirm(
+            f"Drop {found.total():,} messages of {meant.dataset.name} ({counted})?",
+            act="drop the messages",
+            undone="nothing was dropped",
+            as_json=json_output,
+        )
     dropped = Counter[str]()
     if found:
         with reading(meant.url) as session:
@@ -144,14 +149,6 @@ def drop(
             if dropped
             else "nothing is meant by that; nothing done"
         )
-
-
-def _ask(meant: Asked, found: Counter[str], *, json_output: bool) -> None:
-    if json_output or not sys.stdin.isatty():
-        raise ConfigError("nobody can be asked here; give --yes to drop the messages")
-    counted = ", ".join(f"{reason} {count:,}" for reason, count in found.most_common())
-    if not typer.confirm(f"Drop {found.total():,} messages of {meant.dataset.name} ({counted})?"):
-        raise ConfigError("nothing was dropped")
 
 
 def _retry(meant: Asked, registry: Registry | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sink.cli import connections
+from sink.cli import connections, options
 from sink.cli import quarantine_asked as asked
 from sink.cli.quarantine_asked import Asked, Filters
 from sink.cli.quarantine_pages import pages
@@ -37,8 +37,8 @@ def export(
     since: asked.Since = None,
     until: asked.Until = None,
     states: asked.States = None,
-    json_output: asked.AsJson = False,
-    file: asked.SettingsFile = None,
+    json_output: options.AsJson = False,
+    file: options.SettingsFile = None,
 ) -> None:
     """Hand kept messages on: whole, to a file or to a topic with the headers of Kafka Connect's dead letters.
 
@@ -62,7 +62,7 @@ def export(
         until=until,
         states=states,
     )
-    meant = asked.ask(dataset, filters, file, asked.states_of_named(filters))
+    meant = asked.ask(dataset, filters, options.settings_from(file), asked.states_of_named(filters))
     if topic is not None:
         count, where = _to_topic(meant, topic), f"topic {topic}"
     elif str(to_file) == "-":

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sink import logs
-from sink.cli import arguments, connections, replay_jobs, wiring
+from sink.cli import arguments, connections, options, replay_jobs, wiring
 from sink.cli.bounds import bound, partitions
 from sink.cli.replay_asked import Asked
 from sink.cli.replayed import show, show_discarded, show_list
 from sink.cli.run import stop_on_signals
-from sink.datasets import DATASETS
 from sink.db import replays
 from sink.db.contents import reading
 from sink.errors import ConfigError
-from sink.settings import load
 
 app = typer.Typer(add_completion=False)
 
@@ -45,8 +40,8 @@ def replay(
         str | None, typer.Option(metavar="ID", help="Forget a replay that was interrupted; what it wrote stays.")
     ] = None,
     list_replays: Annotated[bool, typer.Option("--list", help="Show the replays that the database knows.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
-    file: Annotated[Path | None, typer.Option("--file", help="Read settings from this TOML file as well.")] = None,
+    json_output: options.AsJson = False,
+    file: options.SettingsFile = None,
 ) -> None:
     """Read a stretch of a topic again into its table, outside the consumer group: nothing regresses, nothing doubles.
 
@@ -58,8 +53,7 @@ def replay(
     - `sink replay trades --from 3:120000 --to 3:130000`
     - `sink replay trades --from beginning --symbols BTCUSDT --max-rate 5000/s`
     """
-    settings = load(config=file, datasets=DATASETS)
-    logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
+    settings = options.settings_from(file)
     if list_replays:
         chosen = connections.chosen([] if dataset is None else [dataset])
         with reading(connections.database_url(settings)) as session:

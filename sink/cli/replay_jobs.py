@@ -21,8 +21,6 @@ from sink.db.replays import Known
 from sink.db.target import revisions_in
 from sink.errors import Interrupted, SinkError, TransientError
 from sink.flush import Flusher
-from sink.kafka.clients import CLOSE_DEADLINE
-from sink.kafka.consumer import TopicConsumer
 from sink.kafka.stretch import Stretch
 from sink.ledger import replay_of
 from sink.pipeline import Pipeline
@@ -38,22 +36,18 @@ def run(
 ) -> dict[str, Any]:
     """Do it; gives the summary as docs/replay.md describes it. Raises Interrupted where it stopped before its end."""
     source, replay_id = wiring.source_of(asked.dataset, settings), resume or uuid.uuid4().hex[:8]
-    # no group is joined; librdkafka wants one named all the same, and this one needs no grant
-    consumer = TopicConsumer(
-        options=wiring.groupless_options(settings), topic=source.topic, group=f"{source.sink_id}/replay/{replay_id}"
-    )
-    job = Job(
-        id=replay_id,
-        asked=asked,
-        settings=settings,
-        source=source,
-        consumer=consumer,
-        stop=stop,
-        ranges={},
-        symbols=asked.symbols,
-        resumed=resume is not None,
-    )
-    try:
+    with wiring.groupless(source, settings, purpose=f"replay/{replay_id}") as consumer:
+        job = Job(
+            id=replay_id,
+            asked=asked,
+            settings=settings,
+            source=source,
+            consumer=consumer,
+            stop=stop,
+            ranges={},
+            symbols=asked.symbols,
+            resumed=resume is not None,
+        )
         if job.resumed:
             take_over(job)
         else:
@@ -64,8 +58,6 @@ def run(
         garbage.settle()
         with registry_client(settings, url=None) as registry:
             return _replay(job, registry) if asked.samples is None else _rehearse(job, registry)
-    finally:
-        consumer.close(CLOSE_DEADLINE)
 
 
 def _replay(job: Job, registry: Registry | None) -> dict[str, Any]:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from sink import logs
-from sink.cli import connections, wiring
+from sink.cli import connections, options, wiring
 from sink.cli.bounds import bound, partitions
 from sink.cli.replay_asked import patiently
 from sink.cli.replayed import say
-from sink.datasets import DATASETS, Dataset
+from sink.datasets import Dataset
 from sink.db.connect import open_connection
 from sink.errors import ConfigError, DefinitionError
 from sink.flush import Flusher
-from sink.kafka.clients import CLOSE_DEADLINE
-from sink.kafka.consumer import TopicConsumer
 from sink.replaying.ranges import Bound, targets
-from sink.settings import Settings, load
+from sink.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -57,9 +52,9 @@ def rewind(
     skip: Annotated[
         str | None, typer.Option(metavar="REASON", help="Allow moves forward, which leave messages out, and say why.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON, for machines; needs --yes.")] = False,
-    file: Annotated[Path | None, typer.Option("--file", help="Read settings from this TOML file as well.")] = None,
+    yes: options.Yes = False,
+    json_output: options.AsJsonUnasked = False,
+    file: options.SettingsFile = None,
 ) -> None:
     """Have the sink itself read on from elsewhere; running replicas notice within seconds, stopped ones at their start.
 
@@ -72,8 +67,7 @@ def rewind(
     - `sink rewind trades --to 3:120000 --yes`
     - `sink rewind trades --to end --skip 'test data'`
     """
-    settings = load(config=file, datasets=DATASETS)
-    logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
+    settings = options.settings_from(file)
     (chosen,) = connections.chosen([dataset])
     if skip is not None and not skip.strip():
         raise ConfigError("--skip wants a reason; it is kept in the ledger")
@@ -91,7 +85,13 @@ def rewind(
                 " that is meant, say why with --skip REASON"
             )
         if moves and not yes:
-            _ask(chosen, moves, json_output=json_output)
+            options.confirm(
+                f"Move the positions of {chosen.name}?",
+                act="move the positions",
+                undone="nothing was moved",
+                show=lambda: _show(moves),
+                as_json=json_output,
+            )
         before = flusher.move({move.partition: move.then for move in moves}, reason=skip) if moves else {}
     finally:
         flusher.close()
@@ -123,14 +123,9 @@ def _flusher(dataset: Dataset, settings: Settings) -> Flusher:
 def _aims(dataset: Dataset, settings: Settings, flusher: Flusher, aim: Bound, only: set[int]) -> Mapping[int, int]:
     """Ask Kafka for the offsets that are meant."""
     source = wiring.source_of(dataset, settings)
-    consumer = TopicConsumer(
-        options=wiring.groupless_options(settings), topic=source.topic, group=f"{source.sink_id}/rewind"
-    )
-    try:
+    with wiring.groupless(source, settings, purpose="rewind") as consumer:
         found = patiently(lambda: targets(consumer, aim, only))
         flusher.recognise(consumer.identity().cluster_id, source.sink_id)
-    finally:
-        consumer.close(CLOSE_DEADLINE)
     return found
 
 
@@ -149,14 +144,6 @@ def _moves(dataset: Dataset, settings: Settings, flusher: Flusher, aims: Mapping
         for partition, then in sorted(aims.items())
         if partition in stored and stored[partition].next_offset != then
     ]
-
-
-def _ask(dataset: Dataset, moves: list[Move], *, json_output: bool) -> None:
-    if json_output or not sys.stdin.isatty():
-        raise ConfigError("nobody can be asked here; give --yes to move the positions")
-    _show(moves)
-    if not typer.confirm(f"Move the positions of {dataset.name}?"):
-        raise ConfigError("nothing was moved")
 
 
 def _show(moves: list[Move]) -> None:

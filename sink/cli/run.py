@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from sink import logs, supervisor
+from sink import supervisor
 from sink.avro.decode import Decoder
 from sink.avro.registry import Registry
-from sink.cli import connections, garbage, wiring
-from sink.datasets import DATASETS, Dataset
+from sink.cli import connections, garbage, options, wiring
+from sink.datasets import Dataset
 from sink.db.connect import open_connection
 from sink.db.target import revisions_in
 from sink.db.tls import hopeless as database_hopeless
@@ -29,7 +27,7 @@ from sink.flush import Flusher
 from sink.kafka.consumer import TopicConsumer
 from sink.kafka.reach import hopeless as kafka_hopeless
 from sink.resources import resource_folder
-from sink.settings import Settings, load
+from sink.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -39,12 +37,12 @@ HARD_EXIT_AFTER = 10.0
 
 @app.command()
 def run(
-    names: Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="Datasets; all if none.")] = None,
+    names: options.Names = None,
     *,
     until_caught_up: Annotated[
         bool, typer.Option("--until-caught-up", help="Stop once what is in the topics now is durable.")
     ] = False,
-    file: Annotated[Path | None, typer.Option("--file", help="Read settings from this TOML file as well.")] = None,
+    file: options.SettingsFile = None,
 ) -> None:
     """Read the market topics into TimescaleDB until SIGTERM or Ctrl-C; exactly once, whatever happens.
 
@@ -54,8 +52,7 @@ def run(
     - `sink run trades funding`
     - `sink run --until-caught-up`
     """
-    settings = load(config=file, datasets=DATASETS)
-    logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
+    settings = options.settings_from(file)
     chosen = connections.chosen(names or [])
     stop = stop_on_signals(settings)
     with connections.registry(settings, url=None) as registry, _bars(chosen, until_caught_up=until_caught_up) as bars:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from sink.avro.registry import Registry
 from sink.avro.schemas import Schema, shipped_schema
-from sink.cli import connections
+from sink.cli import connections, options
 from sink.datasets import DATASETS
 from sink.errors import ConfigError, DefinitionError
 from sink.settings import Settings, load
@@ -27,7 +27,6 @@ Datasets = Annotated[
 Url = Annotated[
     str | None, typer.Option("--registry", help="Root of the registry's Confluent API instead of SINK_REGISTRY__URL.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ class Standing:
 
 
 @app.command()
-def check(datasets: Datasets = None, *, registry: Url = None, as_json: AsJson = False) -> None:
+def check(datasets: Datasets = None, *, registry: Url = None, as_json: options.AsJson = False) -> None:
     """Compare the shipped schemas with the registry's; exit code 4 where one is not registered.
 
     For example:
@@ -70,7 +69,7 @@ def check(datasets: Datasets = None, *, registry: Url = None, as_json: AsJson = 
 
 
 @app.command()
-def register(datasets: Datasets = None, *, registry: Url = None, as_json: AsJson = False) -> None:
+def register(datasets: Datasets = None, *, registry: Url = None, as_json: options.AsJson = False) -> None:
     """Register the shipped schemas under `<topic>-value`; none of them where one is incompatible.
 
     For example:

@@ -9,14 +9,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import cache
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.live import Live
 
-from sink.cli import connections, wiring
+from sink.cli import connections, options, wiring
 from sink.cli.status_view import view
 from sink.datasets import DATASETS
 from sink.db.errors import parse_url, shown
@@ -39,13 +39,13 @@ GRACE = 15.0
 
 @app.command()
 def status(
-    names: Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="Datasets; all if none.")] = None,
+    names: options.Names = None,
     *,
     once: Annotated[bool, typer.Option("--once", help="Print the status and end; so does output to a file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON once, for machines.")] = False,
     every: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds between two looks.")] = 2.0,
     timeout: Annotated[float, typer.Option(min=1, max=300, help="Seconds that one question may take.")] = 5.0,
-    file: Annotated[Path | None, typer.Option("--file", help="Read settings from this TOML file as well.")] = None,
+    file: options.SettingsFile = None,
 ) -> None:
     """Show live, per dataset and partition: owner, position, lag, rate, freshness, quarantine, size; Ctrl-C ends it.
 
@@ -112,16 +112,14 @@ def follow(refresh: Callable[[], object], *, every: float, stop: threading.Event
 
 
 def _kafka(settings: Settings, sources: Mapping[str, Source], timeout: float) -> Callable[[], KafkaTold]:
-    made: list[Brokers] = []
+    # options that are refused are an answer of the view's as well, so the client is made at the first look that can
+    brokers = cache(lambda: Brokers(connections.kafka_options(settings, servers=None), timeout=timeout))
 
     def look() -> KafkaTold:
-        options = connections.kafka_options(settings, servers=None)
-        if not made:
-            made.append(Brokers(options, timeout=timeout))
         try:
-            return ask_kafka(made[0], sources)
+            return ask_kafka(brokers(), sources)
         except TransientError as error:
-            raise why_unreachable(options) or error from error
+            raise why_unreachable(connections.kafka_options(settings, servers=None)) or error from error
 
     return look
 
@@ -129,14 +127,8 @@ def _kafka(settings: Settings, sources: Mapping[str, Source], timeout: float) ->
 def _database(
     settings: Settings, sources: Mapping[str, Source], timeout: float
 ) -> Callable[[], Mapping[str, TableView]]:
-    made: list[AskedDatabase] = []
-
-    def look() -> Mapping[str, TableView]:
-        if not made:
-            made.append(AskedDatabase(connections.database_url(settings), sources, timeout=timeout))
-        return made[0].look()
-
-    return look
+    database = cache(lambda: AskedDatabase(connections.database_url(settings), sources, timeout=timeout))
+    return lambda: database().look()
 
 
 def document(status: Status) -> dict[str, object]:

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sink.cli import options
 from sink.cli.arguments import duration
 from sink.cli.connections import kafka_options
 from sink.datasets import DATASETS
@@ -32,7 +33,6 @@ MinInsync = Annotated[
 ]
 Retention = Annotated[str | None, typer.Option(help="How long topics keep messages (7d); default: the broker decides.")]
 Servers = Annotated[str | None, typer.Option(help="Broker addresses; default: SINK_KAFKA__BOOTSTRAP_SERVERS.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 @app.command()
@@ -44,7 +44,7 @@ def check(
     min_insync_replicas: MinInsync = None,
     retention: Retention = None,
     bootstrap_servers: Servers = None,
-    json_output: AsJson = False,
+    json_output: options.AsJson = False,
 ) -> None:
     """Say how the topics differ from what is wanted; changes nothing, exits 4 where they do.
 
@@ -73,7 +73,7 @@ def apply(
     min_insync_replicas: MinInsync = None,
     retention: Retention = None,
     bootstrap_servers: Servers = None,
-    json_output: AsJson = False,
+    json_output: options.AsJson = False,
 ) -> None:
     """Create the topics that are missing; existing ones are never changed, but told where they differ (exit 4).
 

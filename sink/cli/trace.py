@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sink import logs
-from sink.avro.columns import decoder_of
 from sink.avro.decode import Decoder, ReferenceDecoder
-from sink.cli import arguments, connections, wiring
+from sink.cli import arguments, connections, options, wiring
 from sink.cli.bounds import has_zone
 from sink.cli.replay_asked import patiently
 from sink.cli.replayed import say
 from sink.cli.traced import row_document, show
-from sink.datasets import DATASETS, Dataset
+from sink.datasets import Dataset
 from sink.db import accounts
 from sink.db.models import table_of
 from sink.db.rows_at import Near, rows_near
 from sink.errors import ConfigError, SinkError, TransientError
 from sink.inspection.reread import Bystander, Reread
 from sink.inspection.tracing import Place, Traced, trace
-from sink.kafka.clients import CLOSE_DEADLINE
 from sink.kafka.consumer import TopicConsumer
 from sink.kafka.stretch import Range, Stretch
 from sink.replaying.ranges import shown
-from sink.settings import Settings, load
+from sink.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -66,8 +60,8 @@ def trace_row(
         int, typer.Option(min=0, max=100_000, help="Offsets on either side in which other versions are looked for.")
     ] = 500,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many rows of that time.")] = 5,
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
-    file: Annotated[Path | None, typer.Option("--file", help="Read settings from this TOML file as well.")] = None,
+    json_output: options.AsJson = False,
+    file: options.SettingsFile = None,
 ) -> None:
     """Tell from which message a row came, under which flush and owner, and show the message if Kafka still has it.
 
@@ -79,8 +73,7 @@ def trace_row(
     - `sink trace trades BTCUSDT 2026-06-02T12:00:01Z --key trade_id=42`
     - `sink trace candles_1m ETHUSDT 2026-06-02T12:00Z --json`
     """
-    settings = load(config=file, datasets=DATASETS)
-    logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
+    settings = options.settings_from(file)
     (chosen,) = connections.chosen([dataset])
     job = Job(dataset=chosen, settings=settings, near=near)
     at, wanted = arguments.moment(time), {"symbol": symbol, **_key(chosen, key or [])}
@@ -152,7 +145,12 @@ def _traced(
     if all(_place(row)[1] < 0 for row in found.rows):
         yield from ((row, held, None) for row, held in zip(found.rows, entries, strict=True))
         return
-    with _decoder(job) as decoder, _consumer(job) as consumer:
+    source = wiring.source_of(job.dataset, job.settings)
+    with (
+        connections.registry(job.settings, url=None) as registry,
+        wiring.groupless(source, job.settings, purpose="trace") as consumer,
+    ):
+        decoder = wiring.decoder_for(job.dataset, job.settings, registry, kind=ReferenceDecoder)
         for row, held in zip(found.rows, entries, strict=True):
             yield row, held, None if _place(row)[1] < 0 else _message(job, row, consumer, decoder)
 
@@ -186,30 +184,6 @@ def _reread(consumer: TopicConsumer, partition: int, stretch: Range) -> Reread:
         consumer, ranges, topic=consumer.topic, max_rate=None, clock=lambda: 0.0, sleep=lambda _seconds: None
     )
     return Reread(bounded, ranges, watch=lambda _done, _total: None)
-
-
-@contextmanager
-def _consumer(job: Job) -> Iterator[TopicConsumer]:
-    source = wiring.source_of(job.dataset, job.settings)
-    consumer = TopicConsumer(
-        options=wiring.groupless_options(job.settings), topic=source.topic, group=f"{source.sink_id}/trace"
-    )
-    try:
-        yield consumer
-    finally:
-        consumer.close(CLOSE_DEADLINE)
-
-
-@contextmanager
-def _decoder(job: Job) -> Iterator[Decoder]:
-    with connections.registry(job.settings, url=None) as registry:
-        yield decoder_of(
-            job.dataset,
-            registry=registry,
-            schemas=job.settings.schemas,
-            max_value_bytes=job.settings.max_message_bytes,
-            kind=ReferenceDecoder,
-        )
 
 
 def _place(row: Mapping[str, Any]) -> Place:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sink import logs
-from sink.cli import arguments, connections, verifying
+from sink.cli import arguments, connections, options, verifying
 from sink.cli.bounds import bound, partitions
 from sink.cli.run import stop_on_signals
 from sink.cli.verified import show
 from sink.cli.verify_asked import Asked
-from sink.datasets import DATASETS
 from sink.errors import Differences
-from sink.settings import load
 
 app = typer.Typer(add_completion=False)
 
@@ -42,11 +38,11 @@ def verify(
     ] = False,
     max_rate: Annotated[str, typer.Option(help="Read at most so many messages a second, such as 5000/s.")] = "max",
     samples: Annotated[int, typer.Option(min=0, max=1000, help="Rows of each kind of difference to show.")] = 5,
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    json_output: options.AsJson = False,
     svg: Annotated[
         Path | None, typer.Option("--svg", hidden=True, help="Draw the terminal's picture into this file as well.")
     ] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="Read settings from this TOML file as well.")] = None,
+    file: options.SettingsFile = None,
 ) -> None:
     """Prove that every offset is accounted for; with --deep, that every row is what the newest message says.
 
@@ -59,8 +55,7 @@ def verify(
     - `sink verify trades --deep --from yesterday --to today`
     - `sink verify candles_1m --deep --partitions 0,3 --json`
     """
-    settings = load(config=file, datasets=DATASETS)
-    logs.configure(form=settings.log.format, level=settings.log.level, stream=sys.stderr)
+    settings = options.settings_from(file)
     (chosen,) = connections.chosen([dataset])
     now = datetime.now(UTC)
     asked = Asked(

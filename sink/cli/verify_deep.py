@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sink.avro.columns import ColumnarDecoder, decoder_of
+from sink.avro.columns import ColumnarDecoder
 from sink.avro.decode import ReferenceDecoder
-from sink.cli import connections
+from sink.cli import connections, wiring
 from sink.cli.replayed import progress_bar
 from sink.cli.verify_asked import Job
 from sink.db import accounts, scan
@@ -45,12 +45,8 @@ def compared(job: Job, judged: Sequence[Judged]) -> Deep:
     ):
         comparison = Comparison(
             dataset,
-            decoder=decoder_of(
-                dataset,
-                registry=registry,
-                schemas=settings.schemas,
-                max_value_bytes=settings.max_message_bytes,
-                kind=ColumnarDecoder if job.asked.fast else ReferenceDecoder,
+            decoder=wiring.decoder_for(
+                dataset, settings, registry, kind=ColumnarDecoder if job.asked.fast else ReferenceDecoder
             ),
             clock=settings.clock_of(dataset.name),
             directory=Path(directory),

@@ -17,8 +17,6 @@ from sink.errors import DefinitionError
 from sink.inspection import chain
 from sink.inspection.chain import Judged, Standing
 from sink.inspection.intervals import Interval
-from sink.kafka.clients import CLOSE_DEADLINE
-from sink.kafka.consumer import TopicConsumer
 from sink.replaying.ranges import Bound, meant
 from sink.settings import Settings
 
@@ -29,11 +27,8 @@ FOREVER = 2**62
 def run(asked: Asked, settings: Settings, *, stop: threading.Event) -> dict[str, Any]:
     """Verify; gives the document of docs/verify.md."""
     source = wiring.source_of(asked.dataset, settings)
-    consumer = TopicConsumer(
-        options=wiring.groupless_options(settings), topic=source.topic, group=f"{source.sink_id}/verify"
-    )
-    job = Job(asked=asked, settings=settings, source=source, consumer=consumer, stop=stop)
-    try:
+    with wiring.groupless(source, settings, purpose="verify") as consumer:
+        job = Job(asked=asked, settings=settings, source=source, consumer=consumer, stop=stop)
         for note in (*asked.start.notes, *asked.end.notes):
             job.note(note)
         judged = _ledger(job, _meant(job))
@@ -41,8 +36,6 @@ def run(asked: Asked, settings: Settings, *, stop: threading.Event) -> dict[str,
             for note in one.notes:
                 job.note(note)
         deep = compared(job, judged) if asked.deep else None
-    finally:
-        consumer.close(CLOSE_DEADLINE)
     file = f" --file {asked.file}" if asked.file else ""
     return document(
         asked.dataset,

@@ -6,12 +6,14 @@ import os
 import random
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 from sink.assignment import Assignment
-from sink.avro.columns import decoder_of
-from sink.avro.decode import Decoder
+from sink.avro.columns import ColumnarDecoder, decoder_of
+from sink.avro.decode import Decoder, ReferenceDecoder
 from sink.avro.registry import Registry
 from sink.breadcrumb import Breadcrumb, default_directory
 from sink.breaker import Breaker, BreakerLimits
@@ -20,7 +22,8 @@ from sink.cli import connections
 from sink.collector import Collector
 from sink.datasets import Dataset
 from sink.flush import Flusher, Limits
-from sink.kafka.clients import without_group
+from sink.kafka.clients import CLOSE_DEADLINE, without_group
+from sink.kafka.consumer import TopicConsumer
 from sink.kafka.log import Log
 from sink.ledger import Source
 from sink.pipeline import Options, Pipeline
@@ -53,9 +56,17 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def decoder_for(dataset: Dataset, settings: Settings, registry: Registry | None) -> Decoder:
-    """Make a dataset's decoder."""
-    return decoder_of(dataset, registry=registry, schemas=settings.schemas, max_value_bytes=settings.max_message_bytes)
+def decoder_for(
+    dataset: Dataset,
+    settings: Settings,
+    registry: Registry | None,
+    *,
+    kind: type[ColumnarDecoder | ReferenceDecoder] = ColumnarDecoder,
+) -> Decoder:
+    """Make a dataset's decoder, the fast one unless another is wanted."""
+    return decoder_of(
+        dataset, registry=registry, schemas=settings.schemas, max_value_bytes=settings.max_message_bytes, kind=kind
+    )
 
 
 def careful(decoder: Decoder, settings: Settings, topic: str, group: str) -> Decoder:
@@ -82,6 +93,21 @@ def options_of(settings: Settings) -> Options:
 def groupless_options(settings: Settings) -> dict[str, str]:
     """Give librdkafka's options for a consumer that joins no group."""
     return without_group(connections.kafka_options(settings, servers=None))
+
+
+@contextmanager
+def groupless(source: Source, settings: Settings, *, purpose: str) -> Iterator[TopicConsumer]:
+    """Give a consumer of a sink's topic that joins no group, and close it.
+
+    librdkafka wants a group named all the same; ``purpose`` makes it one of its own, which needs no grant.
+    """
+    consumer = TopicConsumer(
+        options=groupless_options(settings), topic=source.topic, group=f"{source.sink_id}/{purpose}"
+    )
+    try:
+        yield consumer
+    finally:
+        consumer.close(CLOSE_DEADLINE)
 
 
 def outside_the_group(options: Options) -> Options:

@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select, text
 from sqlalchemy.orm import Session
 
+from sink.db import standing
 from sink.db.contents import reading
-from sink.db.models import Flush, Position, Quarantine, Replay, Sink
+from sink.db.models import Flush, Position, Quarantine, Replay
 from sink.db.replays import COUNTS
 
 _AT_A_TIME = 5_000
@@ -60,15 +61,11 @@ def snapshot(url: str) -> Iterator[Session]:
 
 def stored(session: Session, sink_id: str, topic: str) -> Stored:
     """Read the positions of a sink, and what they are positions of."""
-    rows = session.execute(
-        select(Position.partition, Position.next_offset, Position.topic_id).where(
-            Position.sink_id == sink_id, Position.topic == topic
-        )
-    ).all()
+    stood = standing.positions(session, sink_id=sink_id, topic=topic)
     return Stored(
-        positions={row.partition: row.next_offset for row in rows},
-        topic_ids=frozenset(row.topic_id for row in rows if row.topic_id),
-        cluster_id=session.scalar(select(Sink.kafka_cluster_id).where(Sink.sink_id == sink_id)),
+        positions={number: row.next_offset for number, row in stood.items()},
+        topic_ids=frozenset(row.topic_id for row in stood.values() if row.topic_id),
+        cluster_id=standing.cluster_of(session, sink_id),
     )
 
 

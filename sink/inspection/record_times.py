@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
+from sink.batch import recorded_at
+from sink.inspection.reread import Bystander
 from sink.kafka.log import Listener, Polled
 
 _POLL = 0.1
@@ -28,19 +30,6 @@ class TakenLog(Protocol):
         """Give messages."""
 
 
-class _Nobody:
-    """There is no group that could tell anything."""
-
-    def assigned(self, partitions: Sequence[int]) -> None:
-        """Take note of nothing."""
-
-    def revoked(self, partitions: Sequence[int]) -> None:
-        """Take note of nothing."""
-
-    def lost(self, partitions: Sequence[int]) -> None:
-        """Take note of nothing."""
-
-
 def record_times(
     log: TakenLog, offsets: Mapping[int, int], *, patience: float, clock: Callable[[], float]
 ) -> dict[int, datetime]:
@@ -49,7 +38,7 @@ def record_times(
     Partitions without such a message, without a time, or without an answer within ``patience`` seconds are left out.
     """
     found: dict[int, datetime] = {}
-    log.take(_Nobody(), sorted(offsets))
+    log.take(Bystander(), sorted(offsets))
     for partition, offset in sorted(offsets.items()):
         log.read_from(partition, offset)
     open_ones, until = dict(offsets), clock() + patience
@@ -60,8 +49,8 @@ def record_times(
         for number, offset, stamp in zip(messages.partitions, messages.offsets, messages.timestamps, strict=True):
             if number in open_ones and number not in found and offset >= open_ones[number]:
                 done.add(number)
-                if stamp >= 0:
-                    found[number] = datetime.fromtimestamp(stamp / 1e6, UTC)
+                if (moment := recorded_at(stamp)) is not None:
+                    found[number] = moment
         for number in done & open_ones.keys():
             del open_ones[number]
             log.pause([number])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
 from sink.avro.decode import Decoder
 from sink.avro.framing import header_of, label_of
-from sink.batch import Clock, Messages, joined
+from sink.batch import Clock, Messages, joined, recorded_at
 from sink.datasets import Dataset
 from sink.errors import BadMessage
 from sink.inspection.compare import versions
@@ -108,7 +108,7 @@ def _raw(messages: Messages, index: int, refused: str | None) -> Raw:
     value, stamp = messages.values[index], messages.timestamps[index]
     return Raw(
         place=(messages.partitions[index], messages.offsets[index]),
-        kafka_at=datetime.fromtimestamp(stamp / 1e6, UTC) if stamp >= 0 else None,
+        kafka_at=recorded_at(stamp),
         schema_id=_schema_id(value),
         key=messages.keys[index],
         size=None if value is None else len(value),

@@ -6,7 +6,7 @@ One thread owns it. Nothing here commits by itself: offsets leave only through :
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -258,11 +258,7 @@ class TopicConsumer:
         except KafkaException as error:
             doing = f"asking for the commits of {self.topic}"
             raise translated(cause(error), doing=doing, cure=self._cure(cause(error))) from error
-        return {
-            answer.partition: Committed(offset=answer.offset, marked=(answer.metadata or "").startswith(MARK))
-            for answer in answers
-            if answer.offset >= 0
-        }
+        return committed_of(answers)
 
     def partitions(self, wait: float = 5) -> list[int]:
         """List the topic's partitions; raises DefinitionError where the topic does not exist."""
@@ -338,6 +334,15 @@ class TopicConsumer:
 
     def _on_error(self, error: KafkaError) -> None:
         log.warning("Kafka client", topic=self.topic, error=error.str(), fatal=error.fatal())
+
+
+def committed_of(answers: Iterable[TopicPartition]) -> dict[int, Committed]:
+    """Give by partition the commits of one topic that there are."""
+    return {
+        answer.partition: Committed(offset=answer.offset, marked=(answer.metadata or "").startswith(MARK))
+        for answer in answers
+        if answer.offset >= 0
+    }
 
 
 def _on_commit(error: KafkaError | None, partitions: list[TopicPartition]) -> None:

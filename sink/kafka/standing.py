@@ -18,7 +18,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined] # not
 
 from sink.errors import TransientError
 from sink.kafka.clients import admin_client
-from sink.kafka.consumer import MARK
+from sink.kafka.consumer import committed_of
 from sink.kafka.errors import cause, translated
 from sink.kafka.log import Committed
 
@@ -88,11 +88,7 @@ class Brokers:
         answers = self._admin.list_consumer_group_offsets(asked, request_timeout=self._timeout)
         doing = f"asking for the commits of group {group}"
         found: Any = self._answer(answers[group], doing=doing, cure=_grant("DESCRIBE", f"group {group}"))
-        return {
-            place.partition: Committed(offset=place.offset, marked=(place.metadata or "").startswith(MARK))
-            for place in found.topic_partitions
-            if place.topic == topic and place.offset >= 0
-        }
+        return committed_of(place for place in found.topic_partitions if place.topic == topic)
 
     def group(self, name: str) -> GroupStanding:
         """Say who is in a group."""
