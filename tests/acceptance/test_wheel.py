@@ -78,7 +78,8 @@ def test_migrations_and_schemas_travel_in_the_wheel(wheel: Path) -> None:
 
 def test_nothing_else_travels_in_the_wheel(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.partition("/")[0] for name in names} == {"sink", "kafka_timescale_sink-0.1.0.dist-info"}
+    release = "-".join(wheel.name.split("-")[:2])
+    assert {name.partition("/")[0] for name in names} == {"sink", f"{release}.dist-info"}
     assert "sink/py.typed" in names
 
 
