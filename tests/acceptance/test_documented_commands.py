@@ -40,7 +40,9 @@ def run(market: Market, one: Documented) -> subprocess.CompletedProcess[str]:
             [sys.executable, "-m", *one.words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
         )
     confirmed = any(str(one).startswith(command) for command in CONFIRMED)
-    return market.sink(*one.words[1:], *(["--yes"] if confirmed else []), SINK_REGISTRY__URL=market.servers.registry_url)
+    return market.sink(
+        *one.words[1:], *(["--yes"] if confirmed else []), SINK_REGISTRY__URL=market.servers.registry_url
+    )
 
 
 def test_what_the_pages_have_typed_runs(market: Market) -> None:
@@ -51,7 +53,9 @@ def test_what_the_pages_have_typed_runs(market: Market) -> None:
         assert done.returncode == code, told
         assert word in done.stdout + done.stderr, told
         assert "Traceback" not in done.stderr, told
-    assert market.rows("SELECT count(*) > 1000 FROM trades") == [(True,)], "the README's commands have filled the tables"
+    assert market.rows("SELECT count(*) > 1000 FROM trades") == [(True,)], (
+        "the README's commands have filled the tables"
+    )
 
 
 def test_every_exception_stands_in_a_page() -> None:
