@@ -91,7 +91,7 @@ def _plan(sizing: Sizing, result: Result) -> Iterator[str]:
         "table and indexes a day, GB": [f"{one * DAY * row / 1e9:,.1f}" for one in RATES],
         f"the same for {days} days of retention, TB": [f"{one * DAY * row * days / 1e12:,.2f}" for one in RATES],
         f"hours in a chunk whose indexes take {_INDEXES / 1e9:,.0f} GB": [
-            f"{_INDEXES / (one * 3600 * weight.index_bytes / weight.rows):,.1f}" for one in RATES
+            f"{_INDEXES / (one * 3600 * weight.index_bytes / weight.rows):.2g}" for one in RATES
         ],
         "WAL, MB/s": [f"{one * weight.wal_bytes / weight.messages / 1e6:,.1f}" for one in RATES],
         "Kafka a day and copy, GB": [

@@ -19,6 +19,7 @@ _TYPED = {"sh", "bash", "console"}
 _SPAN = re.compile(r"`([^`]+)`")
 _MENTIONED = ("sink", "make", "alembic", "python -m", "docker", "helm", "kubectl", "promtool")
 """How a span of code within a sentence begins that is a command and not a name."""
+_INDENTED = re.compile(rf"^    ((?:{'|'.join(_MENTIONED)}) .*)", re.MULTILINE)
 _ASSIGNMENT = re.compile(r"[A-Z_]+=")
 
 
@@ -57,7 +58,11 @@ def _of(text: str) -> Iterator[tuple[tuple[str, ...], bool]]:
         for line in block.replace("\\\n", "  ").splitlines() if language in _TYPED else ():
             for words in _commands(line):
                 yield words, True
-    for span in _SPAN.findall(_FENCE.sub("", text)):
+    prose = _FENCE.sub("", text)
+    for line in _INDENTED.findall(prose):
+        for words in _commands(line):
+            yield words, True
+    for span in _SPAN.findall(prose):
         code = " ".join(span.split())
         if code.startswith(tuple(f"{word} " for word in _MENTIONED)):
             for words in _commands(code):
