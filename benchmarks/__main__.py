@@ -12,17 +12,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import plan, ratios
+from benchmarks import plan, ratios, scaling, sizing
 from benchmarks import systems as known
 from benchmarks.lost_day import play as play_lost_day
 from benchmarks.plan import Bulk
 from benchmarks.results import Result
 from benchmarks.run import play
+from benchmarks.sizing import Sizing
 from benchmarks.world import world
 from sink.errors import SinkError
 from sink.stack import SilentSteps
 
 RESULTS = Path(__file__).parent / "results"
+SIZES = RESULTS / "sizes.json"
 QUICK_ROWS = 80_000
 QUICK_SYSTEMS = ("sink", "limit", "handwritten")
 
@@ -81,6 +83,42 @@ def lost_day(
     if as_json:
         Console().print_json(data=scene.as_json())
     raise typer.Exit(0 if scene.good else 1)
+
+
+@app.command("sizing")
+def weigh(
+    *,
+    rows: Annotated[int, typer.Option(min=1_000, help="Messages of each dataset.")] = 500_000,
+    out: _Out = None,
+    directory: _Directory = _STACK,
+) -> None:
+    """Weigh a message of each dataset: bytes in Kafka, table, index and write-ahead log, CPU seconds.
+
+    Example: ``python -m benchmarks sizing --rows 200000``
+    """
+    console = Console(stderr=True, highlight=False)
+    with world(directory, SilentSteps(), os.environ) as servers:
+        found = sizing.play(
+            servers,
+            rows=rows,
+            now=datetime.now(UTC),
+            broker_files=directory / "broker",
+            say=lambda line: console.print(line, soft_wrap=True, markup=False),
+        )
+    path = out or SIZES
+    found.write(path)
+    typer.echo(f"written to {path}; docs/scaling.md comes from it with: python -m benchmarks scaling")
+
+
+@app.command("scaling")
+def scaling_page(*, output: Annotated[Path, typer.Option(help="The page.")] = Path("docs/scaling.md")) -> None:
+    """Write docs/scaling.md from the newest run and from what messages weigh.
+
+    Example: ``python -m benchmarks scaling``
+    """
+    newest = max(RESULTS.glob("[0-9]*.json"))
+    output.write_text(scaling.page(Sizing.read(SIZES), Result.read(newest), source=newest.name))
+    typer.echo(f"{output} is written from {SIZES.name} and {newest.name}")
 
 
 @app.command("list")

@@ -47,7 +47,7 @@ def generate(workload: Bulk, *, now: datetime, directory: Path) -> Generated:
     """Make the rows of a workload; the same workload on the same day gives the same rows."""
     begin = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS_AGO)
     first = int(begin.timestamp()) * 1_000_000
-    sent = _trades(workload, first) if workload.dataset == "trades" else _candles(workload, first)
+    sent = _MAKERS[workload.dataset](workload, first)
     return expect(sent, workload.dataset, directory / f"{workload.name}.tsv")
 
 
@@ -98,6 +98,36 @@ def _candles(workload: Bulk, first: int) -> pl.DataFrame:
     )
 
 
+def _open_interest(workload: Bulk, first: int) -> pl.DataFrame:
+    """Every symbol once a minute."""
+    index, mix = pl.col("index"), pl.col("mix")
+    number = index % SYMBOLS
+    contracts = 1_000_000_000 + mix * 977
+    return _mixed(workload.rows).select(
+        _symbol(number),
+        (first + index // SYMBOLS * 60_000_000).alias("snapshot_ts"),
+        contracts.alias("open_interest"),
+        (contracts * 3).alias("open_interest_usd"),
+        pl.when(mix % 5 > 0).then(mix % 100_000_000).alias("basis_points"),
+        (number % workload.partitions).alias("partition"),
+    )
+
+
+def _fundings(workload: Bulk, first: int) -> pl.DataFrame:
+    """Every symbol once a minute, far more often than exchanges do, so that the rows fit into a few days."""
+    index, mix = pl.col("index"), pl.col("mix")
+    number = index % SYMBOLS
+    return _mixed(workload.rows).select(
+        _symbol(number),
+        (first + index // SYMBOLS * 60_000_000).alias("funding_ts"),
+        (1 + mix % 100_000).alias("funding_rate"),
+        (1_095 + mix % 100_000 * 1_095).alias("annualised_rate"),
+        pl.when(mix % 2 == 0).then(mix % 1_000_000).alias("payment"),
+        (number % workload.partitions).alias("partition"),
+    )
+
+
+_MAKERS = {"trades": _trades, "candles_1m": _candles, "oi_snapshots": _open_interest, "funding": _fundings}
 _PRICES = {"open": 1_000, "high": 1_003, "low": 997, "close": 1_001}
 
 

@@ -47,7 +47,7 @@ def trial(world: World, system: System, workload: Bulk, generated: Generated, to
             if phase == "replay" and not system.replays:
                 break
             job = replace(job_of(world, workload, topic, url, Path(folder) / phase), generated=generated)
-            outcomes.append(_phase(world, system, job, generated, phase))
+            outcomes.append(play(world, system, job, generated, phase))
     return outcomes
 
 
@@ -67,7 +67,8 @@ def job_of(world: World, workload: Workload, topic: str, database_url: str, dire
     )
 
 
-def _phase(world: World, system: System, job: Job, generated: Generated, phase: str) -> Outcome:
+def play(world: World, system: System, job: Job, generated: Generated, phase: str) -> Outcome:
+    """Let a system do a job, and compare the table; the database stays as it is then."""
     outcome = Outcome(
         system=system.name, workload=job.workload.name, phase=phase, rows=job.workload.rows, keys=generated.keys
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import sizing
 from benchmarks.generator import Encoder, flushed, generate, rows_of
 from benchmarks.plan import Bulk, workloads
 from sink.avro.columns import decoder_of
@@ -32,12 +33,12 @@ class Shelf:
 
 
 def bulk(name: str) -> Bulk:
-    workload = workloads(ROWS)[name]
+    workload = {**workloads(ROWS), **{one.name: one for one in sizing.workloads(ROWS)}}[name]
     assert isinstance(workload, Bulk)
     return workload
 
 
-@pytest.mark.parametrize("name", ["load", "candles"])
+@pytest.mark.parametrize("name", ["load", "candles", "oi_snapshots", "funding"])
 def test_the_messages_say_what_must_stand_in_the_table(name: str, tmp_path: Path) -> None:
     workload = bulk(name)
     made = generate(workload, now=NOW, directory=tmp_path)
