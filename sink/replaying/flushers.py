@@ -19,7 +19,7 @@ from sink.db.rehearsing import Copy, Difference
 from sink.db.replays import BEAT
 from sink.errors import TransientError
 from sink.flush import Flushed, Flusher, Limits, entries_of, rejected_of
-from sink.ledger import Claim, Locked, Source, Start
+from sink.ledger import Claim, Locked, Source, Start, Times
 from sink.prepared import Prepared
 from sink.write import RowWriter, Written
 
@@ -89,8 +89,16 @@ class Rehearsal(Flusher):
         self._pass(claim.partition, to_offset)
         return Flushed(durable={claim.partition: to_offset})
 
-    def flush(self, batch: Batch, claims: Mapping[int, Claim], prepared: Prepared | None = None) -> Flushed:
+    def flush(
+        self,
+        batch: Batch,
+        claims: Mapping[int, Claim],
+        prepared: Prepared | None = None,
+        *,
+        times: Times | None = None,
+    ) -> Flushed:
         """Count what a flush would do."""
+        del times  # there is no ledger to keep them
         starts = {number: span.base for number, span in batch.spans.items()}
         done = Flushed()
         with self._transaction() as cursor:
