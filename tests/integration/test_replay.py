@@ -560,6 +560,22 @@ def test_a_rehearsal_shows_old_and_new_column_by_column(bench: Bench) -> None:
     assert (seen.inserts, seen.updates, seen.counts["not_newer"]) == (1, 1, 10)
 
 
+def test_a_rehearsal_meets_what_it_would_have_written_itself(bench: Bench) -> None:
+    """Versions of one key in batches of their own: the first is new, the second older, the third replaces the first."""
+    bench.told[0] += [
+        Told(partition=0, offset=12, trade_id=60, price="7", at=NOON + timedelta(hours=1)),
+        Told(partition=0, offset=13, trade_id=60, price="8", at=NOON),
+        Told(partition=0, offset=14, trade_id=60, price="9", at=NOON + timedelta(hours=2)),
+    ]
+
+    seen = bench.rehearse({0: (12, 15)}, max_rows=1).foreseen
+
+    assert (seen.inserts, seen.updates, seen.counts["not_newer"]) == (1, 1, 1)
+    (replaced,) = seen.replaced
+    assert replaced.before is not None
+    assert (replaced.before["price"], replaced.after["price"]) == (7, 9)
+
+
 def test_a_rehearsal_shows_no_more_than_it_is_asked_for(bench: Bench) -> None:
     seen = bench.rehearse({0: (0, 12)}, samples=2, max_rows=4).foreseen
 
