@@ -50,7 +50,7 @@ class Job:
 
 @app.command(name="trace")
 def trace_row(
-    dataset: Annotated[str, typer.Argument(help="Dataset whose row is traced.")],
+    dataset: Annotated[str, typer.Argument(help="Dataset whose row is traced.", autocompletion=options.completed)],
     symbol: Annotated[str, typer.Argument(help="Symbol, as the table has it.")],
     time: Annotated[str, typer.Argument(help="The row's time, such as 2026-06-02T12:00:01Z; UTC without a zone.")],
     *,

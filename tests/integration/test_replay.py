@@ -646,6 +646,23 @@ def test_a_rewind_under_a_flush_in_flight_is_not_overwritten(bench: Bench) -> No
     operator.close()
 
 
+def test_a_database_that_goes_away_in_the_middle_of_a_move_leaves_every_position(bench: Bench) -> None:
+    """The connection is lost between the ledger's entries and the positions."""
+    bench.run_live()
+    bench.execute(
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$"
+    )
+    bench.execute("CREATE TRIGGER die BEFORE UPDATE ON sink.positions FOR EACH ROW EXECUTE FUNCTION die()")
+    operator = Flusher(dataset=TRADES, source=SINK, owner="operator", connect=bench.connect)
+
+    with pytest.raises(TransientError, match="the same call may succeed later"):
+        operator.move({0: 4, 1: 3})
+
+    assert bench.rows("SELECT next_offset FROM sink.positions ORDER BY partition") == [(12,), (10,)]
+    assert bench.rows("SELECT count(*) FROM sink.flushes WHERE kind = 'rewind'") == [(0,)]
+
+
 def test_a_move_forward_needs_a_reason_and_keeps_it(bench: Bench) -> None:
     live = bench.live()
     for _ in range(8):
