@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -105,6 +105,27 @@ class CarefulDecoder:
         if crashes:
             self._crumb.passed(partition, offset)
         return decoded
+
+
+class SparingDecoder:
+    """Decodes as the decoder within does, but refuses the messages at ``places``, which are known to be deadly."""
+
+    def __init__(self, inner: Decoder, places: Collection[tuple[int, int]]) -> None:
+        self._inner = inner
+        self._places = places
+
+    def decode(self, messages: Messages) -> Decoded:
+        """Decode messages of one topic, in their order."""
+        places = enumerate(zip(messages.partitions, messages.offsets, strict=True))
+        spared = [index for index, place in places if place in self._places]
+        if not spared:
+            return self._inner.decode(messages)
+        others = sorted(set(range(len(messages))).difference(spared))
+        refused = [
+            ([index], _refused("it is in quarantine because decoding it ended the process", "crash"))
+            for index in spared
+        ]
+        return _merged([(others, self._inner.decode(messages.take(others))), *refused])
 
 
 def _spans(messages: Messages) -> list[Stretch]:

@@ -23,6 +23,8 @@ class Load:
     claims: dict[int, Claim] = field(default_factory=dict)
     since: float = 0.0
     """When its first message came, on the monotonic clock."""
+    ready: float | None = None
+    """When it was full or due, so that the writer could have had it; None until it is handed over."""
     tries: int = 0
     prepared: Prepared | None = None
     """What its flush will write, worked out beforehand."""
@@ -111,6 +113,7 @@ class Collector:
         if self._undecoded is None:
             return
         messages, epochs = self._undecoded
+        began = self._clock()
         try:
             decoded = self._decoder.decode(messages)
         except DeadlyMessageError as error:
@@ -121,7 +124,7 @@ class Collector:
         self.unknown_fields += decoded.unknown_fields
         good = decoded.schema_ids - {bad.schema_id for bad in decoded.bad}
         self._heed(self._breaker.observe(len(messages), decoded.bad, frozenset(good)))
-        self._add(messages, decoded, epochs)
+        self._add(messages, decoded, epochs, began)
 
     def flushed(self, messages: int, reasons: Mapping[str, int]) -> None:
         """Let the breaker hear what a flush has quarantined, by reason; raises DefinitionError where it opens."""
@@ -154,8 +157,8 @@ class Collector:
         kept = [index for index, (number, offset) in enumerate(places) if not drop(number, offset)]
         self._undecoded = (messages.take(kept), epochs) if kept else None
 
-    def _add(self, messages: Messages, decoded: Decoded, epochs: Mapping[int, int]) -> None:
-        self._begin()
+    def _add(self, messages: Messages, decoded: Decoded, epochs: Mapping[int, int], began: float) -> None:
+        self._begin(began)
         partitions = set(messages.partitions)
         bases = {number: self._assignment[number].next_offset for number in partitions}
         self._filling.batch.add(messages, decoded, bases, epochs)
@@ -167,7 +170,7 @@ class Collector:
         partition = self._assignment.get(number)
         if partition is None or partition.state is not State.READING or offset <= partition.next_offset or self.stuck:
             return
-        self._begin()
+        self._begin(self._clock())
         self._filling.batch.advance(number, partition.next_offset, offset)
         self._account(number)
 
@@ -176,10 +179,11 @@ class Collector:
         if self._filling.prepared is None:
             self._filling.prepared = work_out(self._filling.batch)
 
-    def hand_over(self) -> Load:
-        """Give the batch away and begin a new one."""
+    def hand_over(self, ready: float) -> Load:
+        """Give the batch away, which the writer could have had since ``ready``, and begin a new one."""
         self._mean_before = self.size / max(1, self.count)
         load, self._filling = self._filling, Load(Batch(self._topic, clock=self._order))
+        load.ready = max(load.since, ready)
         return load
 
     def part(self, partitions: Sequence[int]) -> Load:
@@ -192,10 +196,10 @@ class Collector:
         self._filling.prepared = None
         self._drop_undecoded(lambda number, _offset: number in partitions)
 
-    def _begin(self) -> None:
+    def _begin(self, since: float) -> None:
         self._filling.prepared = None
         if self.empty:
-            self._filling.since = self._clock()
+            self._filling.since = since
 
     def _account(self, number: int) -> None:
         partition = self._assignment[number]

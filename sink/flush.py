@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from sink.db.models import table_of
 from sink.db.sqlstates import Fault, fault_of
 from sink.db.target import Revisions, refuse_revision, refuse_table
 from sink.errors import DeadlineError, DefinitionError, OversizeError, SinkError, TransientError
-from sink.ledger import Claim, Entry, Locked, Source, Start
+from sink.ledger import Claim, Entry, Locked, Source, Start, Times
 from sink.prepared import Prepared, prepare
 from sink.write import RowWriter, Written
 
@@ -97,6 +97,8 @@ class Flusher:
         self._connection: psycopg.Connection | None = None
         self._database_clock: tuple[datetime, float] | None = None
         """The database's time, and the monotonic clock's when it was read."""
+        self._ending = 0.0
+        """Seconds that the flush before took after its entry in the ledger, COMMIT included."""
         self._table: int | None = None
         """The table's object id: another one under the same name has lost the rows that the positions vouch for."""
 
@@ -115,12 +117,21 @@ class Flusher:
         latest = now + self._limits.future_tolerance
         return prepare(batch, self._dataset, self._writer.columns, starts, now=now, latest=latest)
 
-    def flush(self, batch: Batch, claims: Mapping[int, Claim], prepared: Prepared | None = None) -> Flushed:
-        """Make a batch durable for the partitions that are still ours.
+    def flush(
+        self,
+        batch: Batch,
+        claims: Mapping[int, Claim],
+        prepared: Prepared | None = None,
+        *,
+        times: Times | None = None,
+    ) -> Flushed:
+        """Make a batch durable for the partitions that are still ours; ``times`` is what went before.
 
         Raises TransientError (run it again), OversizeError (run its halves), DefinitionError or UnlistedError (halt).
         """
         done = Flushed()
+        began = time.monotonic()
+        entered: float | None = None
         with self._transaction() as cursor:
             now, locked = ledger.lock(cursor, self._source, list(batch.spans))
             starts = self._judge(batch, claims, locked, done)
@@ -128,6 +139,7 @@ class Flusher:
                 self._database_clock = (now, time.monotonic())
             if starts and now is not None:
                 self._write(cursor, batch, claims, starts, prepared, now, done)
+                entered = time.monotonic()
                 ledger.record(
                     cursor,
                     self._source,
@@ -135,8 +147,11 @@ class Flusher:
                     kind=self._source.kind,
                     owner=self._owner,
                     schema_ids=batch.schema_ids,
+                    times=times and replace(times, written=self._ending + entered - began),
                 )
                 ledger.advance(cursor, self._source, done.entries)
+        if entered is not None:
+            self._ending = time.monotonic() - entered
         done.durable |= {entry.partition: entry.to_offset for entry in done.entries}
         return done
 

@@ -108,6 +108,15 @@ class Entry:
     last_event_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Where the time of a batch went, in seconds; `sink.db.models.Flush` says what each means."""
+
+    filled: float
+    waited: float
+    written: float = 0.0
+
+
 def recognise(cursor: psycopg.Cursor, sink_id: str, cluster_id: str, group_id: str) -> None:
     """Remember which Kafka cluster this sink reads; refuse another one: its offsets mean other messages."""
     cursor.execute(
@@ -237,6 +246,7 @@ def advance(cursor: psycopg.Cursor, source: Source, entries: Sequence[Entry]) ->
 
 
 _COUNTED = ("messages", "rows_written", "rows_not_newer", "rows_deduplicated", "ignored", "late", "quarantined")
+_TIMES = {"flushes": "int", "filled_seconds": "real", "waited_seconds": "real", "written_seconds": "real"}
 _RECORD = f"""
 WITH part AS (
     SELECT * FROM unnest(
@@ -249,7 +259,8 @@ WITH part AS (
         first_event_at = LEAST(f.first_event_at, p.first_event_at),
         last_event_at = GREATEST(f.last_event_at, p.last_event_at),
         schema_ids = ARRAY(SELECT DISTINCT s FROM unnest(f.schema_ids || %(schema_ids)s::text[]) AS s ORDER BY s),
-        {", ".join(f"{name} = f.{name} + p.{name}" for name in _COUNTED)}
+        {", ".join(f"{name} = f.{name} + p.{name}" for name in _COUNTED)},
+        {", ".join(f"{name} = f.{name} + %({name})s::{kind}" for name, kind in _TIMES.items())}
     FROM part p
     WHERE f.id = (SELECT l.id FROM sink.flushes l WHERE l.sink_id = %(sink_id)s AND l.topic = %(topic)s
                   AND l.partition = p.partition ORDER BY l.id DESC LIMIT 1)
@@ -258,10 +269,10 @@ WITH part AS (
     RETURNING f.partition
 )
 INSERT INTO sink.flushes (sink_id, topic, partition, from_offset, to_offset, claim_seq, owner, kind, replay_id,
-    reason, schema_ids, first_event_at, last_event_at, opened_at, committed_at, {", ".join(_COUNTED)})
+    reason, schema_ids, first_event_at, last_event_at, opened_at, committed_at, {", ".join((*_COUNTED, *_TIMES))})
 SELECT %(sink_id)s, %(topic)s, partition, from_offset, to_offset, claim_seq, %(owner)s, %(kind)s, %(replay_id)s,
     %(reason)s, %(schema_ids)s::text[], first_event_at, last_event_at, clock_timestamp(), clock_timestamp(),
-    {", ".join(_COUNTED)}
+    {", ".join(_COUNTED)}, {", ".join(f"%({name})s::{kind}" for name, kind in _TIMES.items())}
 FROM part p WHERE NOT EXISTS (SELECT FROM extended e WHERE e.partition = p.partition)
 """  # noqa: S608 (only the column names above are composed)
 
@@ -275,8 +286,12 @@ def record(
     owner: str,
     schema_ids: Iterable[str] = (),
     reason: str | None = None,
+    times: Times | None = None,
 ) -> None:
-    """Account for the offsets of a flush; a contiguous row of the same claim, younger than 60 s, is extended."""
+    """Account for the offsets of a flush; a contiguous row of the same claim, younger than 60 s, is extended.
+
+    Each partition gets the ``times`` of the whole flush, so that a mean of one partition's is true.
+    """
     names = ("partition", "from_offset", "to_offset", "first_event_at", "last_event_at", *_COUNTED)
     arrays = {name: [getattr(entry, name) for entry in entries] for name in names}
     cursor.execute(
@@ -291,6 +306,10 @@ def record(
             "replay_id": source.replay_id,
             "reason": reason,
             "schema_ids": sorted(schema_ids),
+            "flushes": None if times is None else 1,
+            "filled_seconds": None if times is None else times.filled,
+            "waited_seconds": None if times is None else times.waited,
+            "written_seconds": None if times is None else times.written,
         },
     )
 

@@ -22,7 +22,7 @@ from sink.errors import DeadlineError, DefinitionError, OversizeError, SinkError
 from sink.flush import Flushed, Flusher, UnlistedError
 from sink.kafka.log import Log, LogFault, Polled
 from sink.lane import UNLISTED_TRIES, Lane
-from sink.ledger import Claim, Locked
+from sink.ledger import Claim, Locked, Times
 from sink.lookout import Lookout
 from sink.pressure import Pressure
 from sink.starts import Initial
@@ -197,7 +197,7 @@ class Pipeline:
                 with contextlib.suppress(TransientError):
                     self._kafka.poll(1, min(left, 0.2))
             else:
-                self._start_flush(self._queue.popleft() if self._queue else self._collector.hand_over())
+                self._start_flush(self._queue.popleft() if self._queue else self._closed())
 
     def close(self) -> None:
         """Close the database connection, unless a flush that hangs still holds it."""
@@ -246,13 +246,20 @@ class Pipeline:
         elif self._queue:
             self._start_flush(self._queue.popleft())
         elif self._due():
-            self._start_flush(self._collector.hand_over())
+            self._start_flush(self._closed())
         elif now >= self._positions_at:
             self._positions_at = now + self._options.positions_every
             self._lane.run(self._flusher.positions, self._compare_positions, self._lane.back_off)
 
     def _due(self) -> bool:
         return not self._collector.empty and (self._pressure.full or self._collector.age >= self._cadence.wait)
+
+    def _closed(self) -> Load:
+        """Take what is collected, noting since when it was full or due and waited for the writer."""
+        now = self._clock()
+        due = now - self._collector.age + self._cadence.wait
+        clogged = self._pressure.clogged_since
+        return self._collector.hand_over(min(now, due, now if clogged is None else clogged))
 
     # ---- letting go
 
@@ -281,7 +288,9 @@ class Pipeline:
 
         def flush() -> tuple[Flushed, float]:
             began = self._clock()
-            return self._flusher.flush(load.batch, load.claims, load.prepared), self._clock() - began
+            ready = began if load.ready is None else load.ready
+            times = Times(filled=ready - load.since, waited=began - ready)
+            return self._flusher.flush(load.batch, load.claims, load.prepared, times=times), self._clock() - began
 
         self._lane.run(
             flush,
@@ -342,7 +351,7 @@ class Pipeline:
         halves = load.batch.halves() if isinstance(error, OversizeError) else None
         if halves:
             log.warning("halving the batch", dataset=self.dataset, messages=load.batch.count, error=str(error))
-            self._queue.extendleft(Load(half, load.claims, load.since) for half in reversed(halves))
+            self._queue.extendleft(Load(half, load.claims, load.since, load.ready) for half in reversed(halves))
         elif _lasting(error, load.tries):
             self._lane.halt(error)
         elif isinstance(error, TransientError | UnlistedError):

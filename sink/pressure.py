@@ -56,7 +56,8 @@ class Pressure:
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._patience = patience
-        self._clogged_since: float | None = None
+        self.clogged_since: float | None = None
+        """Since when what is collected has to be written or decoded before more may come."""
 
     @property
     def full(self) -> bool:
@@ -75,14 +76,14 @@ class Pressure:
         stays in its group however long the database takes.
         """
         if not self.full and not self._collector.stuck:
-            self._clogged_since = None
+            self.clogged_since = None
             if self.paused:
                 self.paused = False
                 self._kafka.resume(self._assignment.in_state(State.READING))
             return False
         now = self._clock()
-        self._clogged_since = now if self._clogged_since is None else self._clogged_since
-        if self.paused or not self._lane.busy or now - self._clogged_since > self._patience:
+        self.clogged_since = now if self.clogged_since is None else self.clogged_since
+        if self.paused or not self._lane.busy or now - self.clogged_since > self._patience:
             if not self.paused:
                 self.paused = True
                 self._kafka.pause(self._assignment.in_state(State.READING))

@@ -181,8 +181,7 @@ def import_offsets(
                 show=lambda: show_steps(imports),
                 as_json=as_json,
             )
-        for one in imports:
-            adopt(one, given)
+        adopt(imports, given)
     finally:
         for one in imports:
             one.adopter.close()

@@ -129,10 +129,20 @@ def planned(
     )
 
 
-def adopt(one: Import, given: Given) -> None:
-    """Write what was planned."""
-    if one.changes:
-        one.adopter.adopt(one.steps, one.identity, reason=f"offsets imported from {given.origin}")
+def adopt(imports: Sequence[Import], given: Given) -> None:
+    """Write what was planned, one dataset after the other, each as a whole."""
+    done: list[str] = []
+    for one in imports:
+        try:
+            if one.changes:
+                one.adopter.adopt(one.steps, one.identity, reason=f"offsets imported from {given.origin}")
+        except TransientError as error:
+            before = f"{', '.join(done)}: done. " if done else ""
+            raise TransientError(
+                f"{before}{one.dataset}: {error}. Its positions are set all together or not at all; run the command"
+                " again, which does nothing twice"
+            ) from error
+        done.append(one.dataset)
 
 
 def _adopter(dataset: Dataset, source: Source, settings: Settings) -> Adopter:

@@ -14,7 +14,15 @@ from sink.datasets import DATASETS
 from sink.errors import ConfigError
 from sink.settings import Settings, load
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="Datasets; all if none.")]
+
+def completed(incomplete: str) -> list[str]:
+    """Name the datasets that a shell may complete a word to."""
+    return [name for name in DATASETS if name.startswith(incomplete)]
+
+
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="DATASET", help="Datasets; all if none.", autocompletion=completed)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 AsJsonUnasked = Annotated[bool, typer.Option("--json", help="Print JSON, for machines; needs --yes.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing.")]

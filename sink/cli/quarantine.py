@@ -39,7 +39,10 @@ _ALL: frozenset[State] = frozenset({"open", "replayed", "dropped"})
 @app.command("list")
 def list_(
     dataset: Annotated[
-        str | None, typer.Argument(metavar="DATASET", help="Dataset; without one the counts of all.")
+        str | None,
+        typer.Argument(
+            metavar="DATASET", help="Dataset; without one the counts of all.", autocompletion=options.completed
+        ),
     ] = None,
     *,
     summary: Annotated[bool, typer.Option("--summary", help="Count by reason instead of naming each.")] = False,

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar, get_args
 
 import typer
 
-from sink.cli import arguments, bounds, connections, wiring
+from sink.cli import arguments, bounds, connections, options, wiring
 from sink.cli.replayed import say
 from sink.datasets import Dataset
 from sink.db import quarantined
@@ -27,7 +27,7 @@ T = TypeVar("T", int, datetime)
 MOST_NAMED = 10
 """Messages that a sentence names."""
 
-DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="Dataset.")]
+DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="Dataset.", autocompletion=options.completed)]
 Places = Annotated[
     Words, typer.Argument(metavar="P:OFFSET", help="Only these messages, such as 3:120000; default: all.")
 ]

@@ -24,7 +24,10 @@ Words = list[str] | None
 
 @app.command()
 def replay(
-    dataset: Annotated[str | None, typer.Argument(help="Dataset; --list alone shows the replays of all.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Argument(help="Dataset; --list alone shows the replays of all.", autocompletion=options.completed),
+    ] = None,
     *,
     start: Annotated[
         Words, typer.Option("--from", help="Where to begin: 3:120000 (partition 3), 2h, yesterday, a time, beginning.")

@@ -42,7 +42,9 @@ class Move:
 
 @app.command()
 def rewind(
-    dataset: Annotated[str, typer.Argument(help="Dataset whose positions are moved.")],
+    dataset: Annotated[
+        str, typer.Argument(help="Dataset whose positions are moved.", autocompletion=options.completed)
+    ],
     *,
     to: Annotated[
         list[str],

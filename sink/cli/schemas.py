@@ -22,7 +22,10 @@ from sink.settings import Settings, load
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Check and register the shipped Avro schemas.")
 
 Datasets = Annotated[
-    list[str] | None, typer.Argument(metavar="DATASET", help="Only these datasets; all where none is named.")
+    list[str] | None,
+    typer.Argument(
+        metavar="DATASET", help="Only these datasets; all where none is named.", autocompletion=options.completed
+    ),
 ]
 Url = Annotated[
     str | None, typer.Option("--registry", help="Root of the registry's Confluent API instead of SINK_REGISTRY__URL.")

@@ -154,6 +154,13 @@ def _dataset(one: DatasetStatus) -> dict[str, object]:
         "newest_event_at": iso(one.newest),
         "freshness_seconds": None if one.age is None else round(one.age.total_seconds(), 3),
         "last_five_minutes": None if one.counts is None else dict(one.counts),
+        "flush_seconds": None
+        if one.split is None
+        else {
+            "filled": round(one.split.filled, 4),
+            "waited": round(one.split.waited, 4),
+            "written": round(one.split.written, 4),
+        },
         "quarantine": None
         if one.quarantined is None
         else {

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sink.inspection.status import DatasetStatus, Part, Status
+from sink.inspection.status import DatasetStatus, Part, Status, TimeSplit
 from sink.kafka.standing import GroupStanding
 
 NOTHING = "-"
@@ -22,6 +22,8 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
 _FRAME = 8
 """Lines that are neither a dataset's nor a partition's."""
+_BAR = 20
+"""Characters of a bar."""
 _OUTCOMES = {
     "rows_written": "written",
     "rows_not_newer": "not newer",
@@ -128,12 +130,32 @@ def _remarks(status: Status, breaker: float) -> list[Text]:
         if one.counts is not None and one.counts["messages"]:
             told = ", ".join(f"{one.counts[name]:,} {word}" for name, word in _OUTCOMES.items() if one.counts[name])
             remarks.append(Text(f"{one.dataset}: {one.counts['messages']:,} messages in 5 min: {told}", style="dim"))
+        if one.split is not None:
+            remarks.append(_time_split(one.dataset, one.split))
         if one.bad_share:
             sentence = f"{one.dataset}: {one.bad_share:.1%} of them bad; the breaker halts at {breaker:.0%}"
             remarks.append(Text(sentence, style="red"))
     if any(part.owner is not None and part.member is False for one in status.datasets for part in one.parts):
         remarks.append(Text("owners in brackets are not in Kafka's group any more", style="dim"))
     return remarks
+
+
+def _time_split(dataset: str, split: TimeSplit) -> Text:
+    """Draw where the time of a flush goes as one bar, and write it behind."""
+    line = Text(f"{dataset}: a flush takes {split.total:.2f} s ", style="dim", no_wrap=True, overflow="ellipsis")
+    told: list[str] = []
+    left = _BAR
+    for seconds, filling, style, words in (
+        (split.filled, "█", "cyan", "filling"),
+        (split.waited, "▓", "red", "waiting for the writer"),
+        (split.written, "░", "yellow", "writing"),
+    ):
+        share = seconds / split.total if split.total else 0.0
+        length = min(left, round(share * _BAR))
+        left -= length
+        line.append(filling * length, style=style)
+        told.append(f"{share:.0%} {words}")
+    return line.append(f" {', '.join(told)}")
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -23,7 +23,10 @@ app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Check or create the market topics, one per dataset."
 )
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="Datasets; default: all.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="DATASET", help="Datasets; default: all.", autocompletion=options.completed),
+]
 Partitions = Annotated[int, typer.Option(help="Partitions of each topic: the most replicas that share it.")]
 ReplicationFactor = Annotated[
     int, typer.Option(help="Copies of each partition; -1 leaves it to the broker. Production: 3.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -38,6 +38,8 @@ class Job:
     dataset: Dataset
     settings: Settings
     near: int
+    deadly: Collection[Place] = ()
+    """Messages that are known to end the process."""
     notes: list[str] = field(default_factory=list)
 
     def note(self, sentence: str) -> None:
@@ -48,7 +50,7 @@ class Job:
 
 @app.command(name="trace")
 def trace_row(
-    dataset: Annotated[str, typer.Argument(help="Dataset whose row is traced.")],
+    dataset: Annotated[str, typer.Argument(help="Dataset whose row is traced.", autocompletion=options.completed)],
     symbol: Annotated[str, typer.Argument(help="Symbol, as the table has it.")],
     time: Annotated[str, typer.Argument(help="The row's time, such as 2026-06-02T12:00:01Z; UTC without a zone.")],
     *,
@@ -131,6 +133,7 @@ def _rows(
             accounts.covering(session, source.sink_id, source.topic, *_place(row)) if _place(row)[1] >= 0 else []
             for row in found.rows
         ]
+        job.deadly = accounts.deadly(session, source.sink_id, source.topic)
     if found.at != at:
         job.note(f"no row at {at.isoformat()}; the nearest is {abs(found.at - at).total_seconds():g} s away")
     if found.more:
@@ -150,7 +153,13 @@ def _traced(
         connections.registry(job.settings, url=None) as registry,
         wiring.groupless(source, job.settings, purpose="trace") as consumer,
     ):
-        decoder = wiring.decoder_for(job.dataset, job.settings, registry, kind=ReferenceDecoder)
+        decoder = wiring.careful_onlooker(
+            wiring.decoder_for(job.dataset, job.settings, registry, kind=ReferenceDecoder),
+            job.settings,
+            source,
+            purpose="trace",
+            deadly=job.deadly,
+        )
         for row, held in zip(found.rows, entries, strict=True):
             yield row, held, None if _place(row)[1] < 0 else _message(job, row, consumer, decoder)
 

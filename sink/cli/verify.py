@@ -23,7 +23,7 @@ Words = list[str] | None
 
 @app.command()
 def verify(
-    dataset: Annotated[str, typer.Argument(help="Dataset to be verified.")],
+    dataset: Annotated[str, typer.Argument(help="Dataset to be verified.", autocompletion=options.completed)],
     *,
     start: Annotated[
         Words, typer.Option("--from", help="Where to begin: 3:120000 (partition 3), 2h, yesterday, a time, beginning.")

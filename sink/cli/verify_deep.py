@@ -39,14 +39,22 @@ def compared(job: Job, judged: Sequence[Judged]) -> Deep:
     """Read the topic up to where the sink stood, then the table, and compare."""
     dataset, settings, began = job.asked.dataset, job.settings, time.monotonic()
     ranges = {one.standing.partition: stretch for one in judged if (stretch := _readable(one)) is not None}
+    with accounts.snapshot(job.url) as session:
+        deadly = accounts.deadly(session, job.source.sink_id, job.source.topic)
     with (
         tempfile.TemporaryDirectory(prefix="sink-verify-") as directory,
         connections.registry(settings, url=None) as registry,
     ):
         comparison = Comparison(
             dataset,
-            decoder=wiring.decoder_for(
-                dataset, settings, registry, kind=ColumnarDecoder if job.asked.fast else ReferenceDecoder
+            decoder=wiring.careful_onlooker(
+                wiring.decoder_for(
+                    dataset, settings, registry, kind=ColumnarDecoder if job.asked.fast else ReferenceDecoder
+                ),
+                settings,
+                job.source,
+                purpose="verify",
+                deadly=deadly,
             ),
             clock=settings.clock_of(dataset.name),
             directory=Path(directory),

@@ -6,7 +6,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ from sink.avro.decode import Decoder, ReferenceDecoder
 from sink.avro.registry import Registry
 from sink.breadcrumb import Breadcrumb, default_directory
 from sink.breaker import Breaker, BreakerLimits
-from sink.careful import CarefulDecoder
+from sink.careful import CarefulDecoder, SparingDecoder
 from sink.cli import connections
 from sink.collector import Collector
 from sink.datasets import Dataset
@@ -74,6 +74,14 @@ def careful(decoder: Decoder, settings: Settings, topic: str, group: str) -> Dec
     directory = settings.state_directory or default_directory()
     crumb = Breadcrumb(directory, settings.kafka["bootstrap.servers"], topic, group)
     return CarefulDecoder(decoder, crumb, on_crash=settings.on_crash)
+
+
+def careful_onlooker(
+    decoder: Decoder, settings: Settings, source: Source, *, purpose: str, deadly: Collection[tuple[int, int]]
+) -> Decoder:
+    """Do the same for a command that only looks, which halts nothing; ``deadly`` are the places known already."""
+    cautious = settings.model_copy(update={"on_crash": "quarantine"})
+    return careful(SparingDecoder(decoder, deadly), cautious, source.topic, f"{source.sink_id}/{purpose}")
 
 
 def options_of(settings: Settings) -> Options:

@@ -123,6 +123,17 @@ def quarantined(
     return [(partition, offset, passed) for partition, offset, passed in session.execute(query)]
 
 
+def deadly(session: Session, sink_id: str, topic: str) -> set[tuple[int, int]]:
+    """Give partition and offset of the messages in quarantine because decoding them ended the process."""
+    query = select(Quarantine.partition, Quarantine.offset).where(
+        Quarantine.sink_id == sink_id,
+        Quarantine.topic == topic,
+        Quarantine.reason == "crash",
+        Quarantine.replayed_at.is_(None),
+    )
+    return {(partition, offset) for partition, offset in session.execute(query)}
+
+
 def _replays(session: Session, sink_id: str) -> list[str]:
     return [f"{sink_id}/replay/{one}" for one in session.scalars(select(Replay.id).where(Replay.sink_id == sink_id))]
 

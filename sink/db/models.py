@@ -23,7 +23,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sink.db.hypertables import hypertable
@@ -192,6 +192,14 @@ class Flush(Base):
     first_event_at: Mapped[Timestamp | None]
     last_event_at: Mapped[Timestamp | None]
     schema_ids: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    flushes: Mapped[int | None] = mapped_column(Integer)
+    """How many made this entry; of each the three times below, added up in seconds. NULL where none was taken."""
+    filled_seconds: Mapped[float | None] = mapped_column(REAL)
+    """From its first message until the batch was full or due: polling and decoding, and waiting for messages."""
+    waited_seconds: Mapped[float | None] = mapped_column(REAL)
+    """Then, until its transaction began: the flush before, failed tries, and what the writer does besides."""
+    written_seconds: Mapped[float | None] = mapped_column(REAL)
+    """Then, until this entry; what came after the entry (COMMIT above all) is in that of this writer's next flush."""
     opened_at: Mapped[Timestamp] = mapped_column(server_default=func.now())
     committed_at: Mapped[Timestamp] = mapped_column(server_default=func.now())
 

@@ -42,6 +42,11 @@ class Entered:
     late: int
     quarantined: int
     last_event_at: datetime | None
+    flushes: int | None = None
+    """How many made it; this and the seconds are None where no times were taken."""
+    filled_seconds: float | None = None
+    waited_seconds: float | None = None
+    written_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,15 +145,19 @@ def stored(session: Session, tables: Collection[str]) -> dict[str, Stored]:
 
 
 _LIMIT: TextClause = text("SELECT set_config('statement_timeout', :limit, true)")
-# by the index, newest first: the ledger of a month has millions of entries
+# by the index, newest first: the ledger of a month has millions of entries. The times through JSON, so that a status
+# tells all else of a database that `sink migrate` has not given these columns yet
 _ENTRIES = text(
     """
     SELECT p.partition, f.opened_at, f.committed_at, f.messages, f.rows_written, f.rows_not_newer, f.rows_deduplicated,
-           f.ignored, f.late, f.quarantined, f.last_event_at
+           f.ignored, f.late, f.quarantined, f.last_event_at, t.flushes, t.filled_seconds, t.waited_seconds,
+           t.written_seconds
     FROM sink.positions p CROSS JOIN LATERAL (
         SELECT * FROM sink.flushes l WHERE l.sink_id = p.sink_id AND l.topic = p.topic AND l.partition = p.partition
         ORDER BY l.id DESC LIMIT :count
-    ) f
+    ) f CROSS JOIN LATERAL jsonb_to_record(to_jsonb(f)) AS t(
+        flushes int, filled_seconds real, waited_seconds real, written_seconds real
+    )
     WHERE p.sink_id = :sink_id AND p.topic = :topic ORDER BY p.partition, f.id
     """
 )

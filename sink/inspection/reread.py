@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
 from sink.batch import Messages
 from sink.errors import DefinitionError, TransientError
 from sink.inspection.intervals import Interval
@@ -52,7 +54,7 @@ class Reread:
     def messages(self) -> Iterator[Messages]:
         """Give all messages of the ranges, each once; ``watch`` hears of offsets done and in total."""
         for number, at in self._at.items():
-            self._stretch.read_from(number, at)
+            self._read_from(number, at)
         heard = self._clock()
         while left := self._left():
             self._watch(self._total - left, self._total)
@@ -92,4 +94,11 @@ class Reread:
         if low > self._at[number]:
             self.gone.append((number, (self._at[number], low)))
             self._at[number] = low
-            self._stretch.read_from(number, low)
+            self._read_from(number, low)
+
+    def _read_from(self, number: int, offset: int) -> None:
+        """Begin there; for a moment Kafka's client refuses that of a partition which it has only just been given."""
+        tries = Retrying(
+            retry=retry_if_exception_type(TransientError), stop=stop_after_delay(5), wait=wait_fixed(0.1), reraise=True
+        )
+        tries(self._stretch.read_from, number, offset)

@@ -68,6 +68,20 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSplit:
+    """Where the time of a flush went, on average, in seconds; docs/operations.md says what is in which."""
+
+    filled: float
+    waited: float
+    written: float
+
+    @property
+    def total(self) -> float:
+        """From a batch's first message until it is durable."""
+        return self.filled + self.waited + self.written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetStatus:
     """One dataset; what nobody told is None."""
 
@@ -82,6 +96,8 @@ class DatasetStatus:
     """The same over the last five minutes, in twenty parts, the oldest first."""
     counts: Mapping[str, int] | None = None
     """What the ledger's entries of the last five minutes counted."""
+    split: TimeSplit | None = None
+    """Of the same entries; None where there were none, or none of them tells."""
     newest: datetime | None = None
     age: timedelta | None = None
     """The database's time minus the newest event's."""
@@ -150,6 +166,8 @@ def _dataset(
     if not progress.positions:
         notes.append(f"{source.sink_id} has never run on this database")
     retain = None if table.stored is None else table.stored.retain
+    since = progress.now - timedelta(seconds=WINDOW)
+    recent = [entry for entry in progress.entries if entry.committed_at >= since]
     return DatasetStatus(
         dataset=name,
         source=source,
@@ -158,7 +176,8 @@ def _dataset(
         lag=sum(lags) if topic is not None and len(lags) == len(parts) else None,
         rate=spread(progress.entries, progress.now, seconds=MINUTE, buckets=1)[0],
         rates=spread(progress.entries, progress.now, seconds=WINDOW, buckets=BUCKETS),
-        counts=_counts(progress.entries, progress.now - timedelta(seconds=WINDOW)),
+        counts=_counts(recent),
+        split=_split(recent),
         newest=table.newest,
         age=None if table.newest is None else progress.now - table.newest,
         quarantined=table.quarantined,
@@ -228,6 +247,17 @@ def spread(entries: Sequence[Entered], now: datetime, *, seconds: float, buckets
     return [total / width for total in sums]
 
 
-def _counts(entries: Sequence[Entered], since: datetime) -> dict[str, int]:
-    recent = [entry for entry in entries if entry.committed_at >= since]
-    return {name: sum(getattr(entry, name) for entry in recent) for name in COUNTED}
+def _counts(entries: Sequence[Entered]) -> dict[str, int]:
+    return {name: sum(getattr(entry, name) for entry in entries) for name in COUNTED}
+
+
+def _split(entries: Sequence[Entered]) -> TimeSplit | None:
+    """Give the mean of a flush. One of several partitions counts once for each of them."""
+    flushes = sum(entry.flushes or 0 for entry in entries)
+    if not flushes:
+        return None
+    return TimeSplit(
+        filled=sum(entry.filled_seconds or 0.0 for entry in entries) / flushes,
+        waited=sum(entry.waited_seconds or 0.0 for entry in entries) / flushes,
+        written=sum(entry.written_seconds or 0.0 for entry in entries) / flushes,
+    )

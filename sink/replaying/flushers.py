@@ -15,11 +15,11 @@ from sink import ledger
 from sink.batch import Batch
 from sink.datasets import Dataset
 from sink.db.models import table_of
-from sink.db.rehearsing import Copy, Difference
+from sink.db.rehearsing import Difference, Picture
 from sink.db.replays import BEAT
 from sink.errors import TransientError
 from sink.flush import Flushed, Flusher, Limits, entries_of, rejected_of
-from sink.ledger import Claim, Locked, Source, Start
+from sink.ledger import Claim, Locked, Source, Start, Times
 from sink.prepared import Prepared
 from sink.write import RowWriter, Written
 
@@ -48,10 +48,10 @@ class Foreseen:
 
 
 class Rehearsal(Flusher):
-    """Does what the flush does on a private copy of the rows that it touches: same SQL, nothing written.
+    """Does what the flush does on a private picture of the table; the same code takes and refuses rows.
 
-    The copy lives as long as the connection. Where that is lost the rehearsal cannot go on: ``lost`` is set, and every
-    further call raises TransientError.
+    The picture lives as long as the connection. Where that is lost the rehearsal cannot go on: ``lost`` is set, and
+    every further call raises TransientError.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class Rehearsal(Flusher):
         self.lost = False
         self.foreseen = Foreseen()
         self._samples = samples
-        self._copy = Copy(table_of(dataset.model), time=dataset.time)
-        self._writer = RowWriter(dataset, self._copy.target)
+        self._picture = Picture(table_of(dataset.model), time=dataset.time)
+        self._writer = RowWriter(dataset, self._picture.target)
         self._held: dict[int, Locked] = {}
         self._begun = False
 
@@ -89,8 +89,16 @@ class Rehearsal(Flusher):
         self._pass(claim.partition, to_offset)
         return Flushed(durable={claim.partition: to_offset})
 
-    def flush(self, batch: Batch, claims: Mapping[int, Claim], prepared: Prepared | None = None) -> Flushed:
+    def flush(
+        self,
+        batch: Batch,
+        claims: Mapping[int, Claim],
+        prepared: Prepared | None = None,
+        *,
+        times: Times | None = None,
+    ) -> Flushed:
         """Count what a flush would do."""
+        del times  # there is no ledger to keep them
         starts = {number: span.base for number, span in batch.spans.items()}
         done = Flushed()
         with self._transaction() as cursor:
@@ -102,9 +110,6 @@ class Rehearsal(Flusher):
         rejected = rejected_of(batch, prepared, written)
         done.reasons.update(row.reason for row in rejected)
         done.entries += entries_of(batch, claims, prepared, written, rejected)
-        refused = {(row.partition, row.offset) for row in rejected}
-        for found in (self.foreseen.replaced, self.foreseen.added):
-            found[:] = [one for one in found if place_of(one) not in refused]
         self.foreseen.reasons.update(done.reasons)
         for entry in done.entries:
             self._pass(entry.partition, entry.to_offset)
@@ -122,15 +127,20 @@ class Rehearsal(Flusher):
     def _rehearse(self, cursor: psycopg.Cursor, prepared: Prepared) -> Written:
         if prepared.newest is None or not prepared.newest.winners.height:
             return Written()
-        copy, seen = self._copy, self.foreseen
-        copy.touch(cursor, prepared.encoded)
-        before = copy.present(cursor)
-        seen.replaced += copy.differences(cursor, self._samples - len(seen.replaced), replacing=True)
-        seen.added += copy.differences(cursor, self._samples - len(seen.added), replacing=False)
+        picture, seen = self._picture, self.foreseen
         written = self._writer.write(cursor, prepared.newest, prepared.encoded)
-        added = copy.present(cursor) - before
-        seen.inserts += added
-        seen.updates += written.changed.total() - added
+        written.changed.clear()  # so far they have all come into an empty table
+        rows: Counter[bool] = Counter()
+        for effect in picture.effects(cursor):
+            written.changed[effect.partition] += effect.rows
+            rows[effect.replacing] += effect.rows
+        for replacing, samples in ((True, seen.replaced), (False, seen.added)):
+            if rows[replacing]:
+                samples.extend(picture.differences(cursor, self._samples - len(samples), replacing=replacing))
+        if rows:
+            picture.keep(cursor)
+        seen.updates += rows[True]
+        seen.inserts += rows[False]
         return written
 
     def _pass(self, partition: int, offset: int) -> None:
@@ -144,7 +154,7 @@ class Rehearsal(Flusher):
         connection = super()._open()
         if not self._begun:
             with connection.cursor() as cursor:
-                self._copy.create(cursor)
+                self._picture.create(cursor)
             self._begun = True
         return connection
 

@@ -235,10 +235,40 @@ def test_a_position_that_appears_after_the_question_is_not_moved(
         f" VALUES ('{one.source.sink_id}', '{one.source.topic}', 2, {stored}, 7, gen_random_uuid(), 1, 'host/1')"
     )
     with pytest.raises(kind, match=said):
-        adopt(one, given)
+        adopt([one], given)
     one.adopter.close()
     assert positions(filled) == {2: 7}
     assert filled.rows("SELECT count(*) FROM sink.flushes") == [(0,)]
+
+
+DYING = """
+CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
+CREATE TRIGGER die BEFORE INSERT ON sink.flushes FOR EACH ROW EXECUTE FUNCTION die()
+"""
+
+
+def test_a_database_that_goes_away_in_the_middle_of_an_import_leaves_nothing_half_done(
+    filled: Market, group: str
+) -> None:
+    """The connection is lost between the positions and their entries in the ledger; afterwards it can be run again."""
+    filled.execute(DYING)
+    arguments = ("offsets", "import", "trades", "--from-group", group, "--yes")
+
+    done = filled.sink(*arguments)
+
+    assert done.returncode == 3
+    assert "trades: " in done.stderr
+    assert "are set all together or not at all; run the command again" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert positions(filled) == {}
+    assert filled.rows("SELECT count(*) FROM sink.flushes") == [(0,)]
+    assert filled.rows("SELECT count(*) FROM sink.sinks") == [(0,)]
+
+    filled.execute("DROP TRIGGER die ON sink.flushes")
+    assert filled.sink(*arguments).returncode == 0
+    assert set(positions(filled)) == {1, 2, 3}, "those that the group has commits of"
+    assert chain_is_whole(plain_engine(filled.writer_url))
 
 
 def test_an_export_moves_running_replicas_when_it_is_imported_and_the_reader_may_look(
@@ -284,7 +314,7 @@ def test_an_export_moves_running_replicas_when_it_is_imported_and_the_reader_may
 
 def test_times_say_when_the_next_message_was_recorded(filled: Market, group: str) -> None:
     given, one = import_of(filled, group)
-    adopt(one, given)
+    adopt([one], given)
     one.adopter.close()
     shown = parts(summary(filled, "offsets", "show", "trades", "--times"))
     lagging = {number: part for number, part in shown.items() if part["position"] is not None and part["lag"]}

@@ -69,6 +69,8 @@ def test_the_reader_sees_a_running_sink_and_either_server_may_be_away(market: Ma
     assert (one.counts["messages"], one.counts["rows_written"], one.counts["quarantined"]) == (COUNT + 1, COUNT, 1)
     assert one.quarantined is not None
     assert (one.quarantined.waiting, one.quarantined.last_hour) == (1, 1)
+    assert one.split is not None
+    assert one.split.written > 0
     assert sum(one.rates) > 0
     assert one.stored is not None
     assert one.stored.chunks == 1

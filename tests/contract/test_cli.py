@@ -55,6 +55,22 @@ def test_every_help_has_examples_and_is_markdown_that_a_terminal_shows(name: str
     assert "[[" not in shown
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("sink re", {"replay", "rewind"}),
+        ("sink quarantine e", {"export"}),
+        ("sink replay --dr", {"--dry-run"}),
+        ("sink verify t", {"trades"}),
+        ("sink run trades f", {"funding"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_datasets(words: str, offered: set[str]) -> None:
+    asked = {"_SINK_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    told = CliRunner().invoke(app, [], env=asked, prog_name="sink").output
+    assert set(told.split()) == offered
+
+
 def test_the_page_of_commands_is_what_the_code_says() -> None:
     expected = get_docs_for_click(obj=ROOT, ctx=typer.Context(ROOT), name="sink", title="Commands")
     # Typer's command escapes what Typer's function does not

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sink.datasets import DATASETS
 from sink.db.connect import open_connection
 from sink.flush import Flusher
+from sink.ledger import Times
 from tests.budget import exceeded
 from tests.build import Told, batch
 from tests.counting import Traffic, counted
@@ -59,7 +60,7 @@ def test_a_flush_asks_no_more_of_the_database_than_its_budget_says(line: Line, e
     def flush(rows: Sequence[Told]) -> Traffic:
         given = batch(rows)
         with counted(line.connection) as traffic:
-            done = line.flusher.flush(given, claims, line.flusher.prepare(given))
+            done = line.flusher.flush(given, claims, line.flusher.prepare(given), times=Times(filled=0.2, waited=0.1))
         assert sum(entry.rows_written for entry in done.entries) == ROWS
         return traffic
 

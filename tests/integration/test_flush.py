@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from sink.datasets import DATASETS
 from sink.db.connect import open_connection
 from sink.errors import DefinitionError, OversizeError, TransientError
 from sink.flush import Flusher, Limits
+from sink.ledger import Times
 from tests.build import NOON, Told, batch
 from tests.flushing import SOURCE, claimed, flusher_of, position, rows_of, trades
 
@@ -327,6 +329,36 @@ def test_contiguous_flushes_of_a_claim_extend_one_ledger_row(flusher: Flusher, e
 
     ranges = "SELECT from_offset, to_offset, claim_seq, messages FROM sink.flushes ORDER BY id"
     assert rows_of(engine, ranges) == [(0, 2, 1, 2), (2, 3, 2, 1)]
+
+
+SLOW_COMMIT = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON sink.flushes DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION slow()
+"""
+
+
+def test_the_ledger_says_where_the_time_went_the_commit_with_the_flush_that_follows(
+    flusher: Flusher, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(SLOW_COMMIT))
+    claims = {number: claimed(flusher, number, initial={0: 0, 1: 0}) for number in (0, 1)}
+    told = [Told(partition=number % 2, offset=number // 2, trade_id=number) for number in range(8)]
+    times = Times(filled=0.5, waited=0.25)
+    split = (
+        "SELECT flushes, filled_seconds, waited_seconds, written_seconds > 0, written_seconds >= 0.3"
+        " FROM sink.flushes ORDER BY partition, id"
+    )
+
+    flusher.flush(batch(told[:4]), claims, times=times)
+    assert rows_of(engine, split)[0][:4] == (1, 0.5, 0.25, True)
+
+    flusher.flush(batch(told[4:]), claims, times=times)
+    assert rows_of(engine, split) == [(2, 1.0, 0.5, True, True)] * 2, "each partition has the times of the whole flush"
+
+    flusher.skip(replace(claims[0], start=4), 5)
+    assert rows_of(engine, split)[1] == (None, None, None, None, None), "nothing was flushed here"
 
 
 def test_offsets_without_messages_are_accounted_for(flusher: Flusher, engine: Engine) -> None:

@@ -17,6 +17,7 @@ from sink.ledger import Start
 from sink.pipeline import MUTUAL_FENCES, Options
 from tests.build import Told
 from tests.fake_log import FakeLog, partition_of
+from tests.flushing import rows_of
 from tests.rig import Rig, chain_is_whole, everything, ids
 
 
@@ -28,6 +29,13 @@ def log() -> FakeLog:
 @pytest.fixture
 def rig(writer_url: str, log: FakeLog) -> Iterator[Rig]:
     made = Rig(writer_url, log)
+    yield made
+    made.flusher.close()
+
+
+@pytest.fixture
+def rig_of_patience(writer_url: str, log: FakeLog) -> Iterator[Rig]:
+    made = Rig(writer_url, log, Options(max_age=10, positions_every=10_000))
     yield made
     made.flusher.close()
 
@@ -100,6 +108,28 @@ def test_a_batch_waits_for_more_where_the_flush_before_it_took_long(
     rig.steps(3)
     assert ids(engine) == [0, 1, 2, 3, 4, 5, 6, 7]
     rig.flusher.close()
+
+
+def test_the_ledger_tells_filling_from_waiting_for_the_writer(
+    rig_of_patience: Rig, log: FakeLog, engine: Engine
+) -> None:
+    """A batch is due two seconds after its first message; then it waits until the writer has time."""
+    rig = rig_of_patience
+    split = "SELECT flushes, filled_seconds, waited_seconds FROM sink.flushes ORDER BY id"
+    log.assign(0)
+    rig.steps(5)  # assigned, claimed, read at 3, flushed at 5
+    assert rows_of(engine, split) == [(1, 2, 0)]
+
+    rig.writer.held = True
+    log.told[0] = partition_of(0, range(8))
+    rig.steps(3)  # read at 6, due at 8
+    log.told[0] = partition_of(0, range(9))
+    rig.steps(7)  # read at 9, due at 11
+    rig.writer.held = False
+    rig.writer.release()  # the first at 15
+    rig.steps(1)  # the second at 16
+    assert ids(engine) == list(range(9))
+    assert rows_of(engine, split) == [(3, 2 + 2 + 2, 0 + 7 + 5)]
 
 
 def test_what_is_collected_is_flushed_when_a_partition_is_revoked(

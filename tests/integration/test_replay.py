@@ -560,6 +560,22 @@ def test_a_rehearsal_shows_old_and_new_column_by_column(bench: Bench) -> None:
     assert (seen.inserts, seen.updates, seen.counts["not_newer"]) == (1, 1, 10)
 
 
+def test_a_rehearsal_meets_what_it_would_have_written_itself(bench: Bench) -> None:
+    """Versions of one key in batches of their own: the first is new, the second older, the third replaces the first."""
+    bench.told[0] += [
+        Told(partition=0, offset=12, trade_id=60, price="7", at=NOON + timedelta(hours=1)),
+        Told(partition=0, offset=13, trade_id=60, price="8", at=NOON),
+        Told(partition=0, offset=14, trade_id=60, price="9", at=NOON + timedelta(hours=2)),
+    ]
+
+    seen = bench.rehearse({0: (12, 15)}, max_rows=1).foreseen
+
+    assert (seen.inserts, seen.updates, seen.counts["not_newer"]) == (1, 1, 1)
+    (replaced,) = seen.replaced
+    assert replaced.before is not None
+    assert (replaced.before["price"], replaced.after["price"]) == (7, 9)
+
+
 def test_a_rehearsal_shows_no_more_than_it_is_asked_for(bench: Bench) -> None:
     seen = bench.rehearse({0: (0, 12)}, samples=2, max_rows=4).foreseen
 
@@ -628,6 +644,23 @@ def test_a_rewind_under_a_flush_in_flight_is_not_overwritten(bench: Bench) -> No
 
     assert [row[0] for row in bench.rows("SELECT trade_id FROM trades ORDER BY 1")] == list(range(4, 14))
     operator.close()
+
+
+def test_a_database_that_goes_away_in_the_middle_of_a_move_leaves_every_position(bench: Bench) -> None:
+    """The connection is lost between the ledger's entries and the positions."""
+    bench.run_live()
+    bench.execute(
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$"
+    )
+    bench.execute("CREATE TRIGGER die BEFORE UPDATE ON sink.positions FOR EACH ROW EXECUTE FUNCTION die()")
+    operator = Flusher(dataset=TRADES, source=SINK, owner="operator", connect=bench.connect)
+
+    with pytest.raises(TransientError, match="the same call may succeed later"):
+        operator.move({0: 4, 1: 3})
+
+    assert bench.rows("SELECT next_offset FROM sink.positions ORDER BY partition") == [(12,), (10,)]
+    assert bench.rows("SELECT count(*) FROM sink.flushes WHERE kind = 'rewind'") == [(0,)]
 
 
 def test_a_move_forward_needs_a_reason_and_keeps_it(bench: Bench) -> None:

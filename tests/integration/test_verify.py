@@ -149,6 +149,18 @@ def test_a_database_that_goes_away_in_the_middle_is_one_sentence(reader_url: str
         scan_without_a_server()
 
 
+def test_messages_that_ended_the_process_are_known_until_they_have_passed(reader_url: str, engine: Engine) -> None:
+    kept = (
+        'INSERT INTO sink.quarantine (sink_id, topic, partition, "offset", reason, error, replayed_at) VALUES'
+        " (:sink_id, :topic, 0, 1, 'crash', '', NULL), (:sink_id, :topic, 0, 2, 'crash', '', now()),"
+        " (:sink_id, :topic, 0, 3, 'decode', '', NULL), ('another', :topic, 0, 4, 'crash', '', NULL)"
+    )
+    with engine.begin() as connection:
+        connection.execute(text(kept), {"sink_id": SINK.sink_id, "topic": SINK.topic})
+    with snapshot(reader_url) as session:
+        assert accounts.deadly(session, SINK.sink_id, SINK.topic) == {(0, 1)}
+
+
 def test_a_verification_cannot_write(writer_url: str) -> None:
     with pytest.raises(SinkError, match="read-only"), snapshot(writer_url) as session:
         session.execute(text("DELETE FROM sink.quarantine"))

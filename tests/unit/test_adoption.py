@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import psycopg
 import pytest
 
-from sink.adoption import Step, plan, refuse_moves
-from sink.errors import ConfigError
+from sink.adoption import Adopter, Step, plan, refuse_moves
+from sink.cli.offsets_import import Given, Import, adopt
+from sink.datasets import DATASETS
+from sink.errors import ConfigError, SinkError, TransientError
+from sink.kafka.log import Identity
+from sink.ledger import Source
 
 LOGS = {0: (10, 100), 1: (0, 0), 2: (5, 50)}
 
@@ -50,3 +57,43 @@ def test_positions_that_there_are_move_only_if_that_is_said() -> None:
     refuse_moves(planned({0: 60, 1: 0}, {1: 0}), sink_id="sink.trades")
     with pytest.raises(ConfigError, match=r"sink\.trades has positions of its own for partition 0, 2; .* --overwrite"):
         refuse_moves(planned({0: 60, 2: 20}, {0: 50, 2: 30}), sink_id="sink.trades")
+
+
+class Adopted(Adopter):
+    """Writes nothing, and fails where it is told to."""
+
+    def __init__(self, dataset: str, error: SinkError | None = None) -> None:
+        source = Source(sink_id=f"sink.{dataset}", topic=f"market.{dataset}")
+        super().__init__(dataset=DATASETS[dataset], source=source, owner="me", connect=open_nothing)
+        self.error = error
+        self.called = 0
+
+    def adopt(self, steps: Sequence[Step], identity: Identity, *, reason: str) -> None:
+        del steps, identity, reason
+        self.called += 1
+        if self.error is not None:
+            raise self.error
+
+
+def open_nothing() -> psycopg.Connection:
+    raise AssertionError("nothing is to be opened")
+
+
+def test_an_import_that_breaks_off_says_which_datasets_are_done() -> None:
+    given = Given(origin="group g", cluster_id="c", offsets={}, topic_ids={})
+    identity = Identity(cluster_id="c", topic_id="t")
+    step = Step(partition=0, before=None, after=4, log=(0, 9))
+    adopters = {
+        "funding": Adopted("funding"),
+        "trades": Adopted("trades", TransientError("away")),
+        "candles_1m": Adopted("candles_1m"),
+    }
+    imports = [
+        Import(dataset=name, source=Source(sink_id=name, topic=name), steps=[step], identity=identity, adopter=one)
+        for name, one in adopters.items()
+    ]
+
+    with pytest.raises(TransientError, match=r"^funding: done\. trades: away\. Its positions are set all together"):
+        adopt(imports, given)
+
+    assert [one.called for one in adopters.values()] == [1, 1, 0]

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from sink.batch import Decoded, Messages
+from sink.batch import MESSAGE, Decoded, Messages
 from sink.breadcrumb import Breadcrumb, Stretch
-from sink.careful import CRASHES, CarefulDecoder, DeadlyMessageError, OnCrash
+from sink.careful import CRASHES, CarefulDecoder, DeadlyMessageError, OnCrash, SparingDecoder
+from sink.cli import wiring
 from sink.errors import TransientError
+from sink.ledger import Source
+from sink.settings import load
 from tests.build import Told, decoded, messages
 
 SCOPE = ("broker:1", "market.trades", "sink.trades")
@@ -41,12 +44,13 @@ class Deadly:
 class Crumbs:
     """Starts of the sink, one after the other; a dead one leaves its file as it was at that moment."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, scope: Sequence[str] = SCOPE) -> None:
         self._directory = directory
+        self._scope = scope
         self._open: list[Breadcrumb] = []
 
     def __call__(self, *scope: str) -> Breadcrumb:
-        self._open.append(Breadcrumb(self._directory, *(scope or SCOPE)))
+        self._open.append(Breadcrumb(self._directory, *(scope or self._scope)))
         return self._open[-1]
 
     def die(self) -> None:
@@ -154,6 +158,27 @@ def test_fault_53_nothing_but_exhausting_messages_is_a_frame_without_rows(start:
 
     assert [bad.index for bad in got.bad] == [0]
     assert got.frame.schema == decoded(TOLD).frame.schema
+
+
+def test_what_is_known_to_be_deadly_is_refused_without_being_decoded() -> None:
+    inner = Deadly({(1, 3): Death()})
+    found = SparingDecoder(inner, {(1, 3), (0, 99)}).decode(messages(TOLD))
+    assert inner.sizes == [len(TOLD) - 1]
+    (bad,) = found.bad
+    assert (TOLD[bad.index].partition, TOLD[bad.index].offset, bad.reason) == (1, 3, "crash")
+    assert found.frame[MESSAGE].to_list() == [index for index in range(len(TOLD)) if index != bad.index]
+
+
+def test_a_command_that_only_looks_halts_at_nothing_and_spares_what_the_sink_keeps(tmp_path: Path) -> None:
+    settings = load({"SINK_STATE_DIRECTORY": str(tmp_path)}, directory=tmp_path)
+    source, inner = Source(sink_id="sink.trades", topic="market.trades"), Deadly({(0, 1): Death(), (1, 3): Death()})
+    crumbs = Crumbs(tmp_path, (settings.kafka["bootstrap.servers"], source.topic, "sink.trades/verify"))
+    crumbs.end_at((0, 1), CRASHES)
+
+    looking = wiring.careful_onlooker(inner, settings, source, purpose="verify", deadly={(1, 3)})
+
+    bad = looking.decode(messages(TOLD)).bad
+    assert {(TOLD[one.index].partition, TOLD[one.index].offset) for one in bad} == {(0, 1), (1, 3)}
 
 
 def test_a_registry_that_is_away_is_no_death(start: Crumbs) -> None:

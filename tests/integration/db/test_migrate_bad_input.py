@@ -174,10 +174,10 @@ def test_tables_of_another_application_stay_untouched(empty_database_url: str, c
 
 
 def test_check_names_the_missing_migration(empty_database_url: str) -> None:
-    with pytest.raises(DefinitionError, match="needs 0002: run sink migrate"):
+    with pytest.raises(DefinitionError, match="needs 0003: run sink migrate"):
         migrating.check(empty_database_url, FOLDER)
 
 
 def test_unknown_revision_is_refused_before_connecting() -> None:
-    with pytest.raises(ConfigError, match="there is no revision f00f; the newest is 0002"):
+    with pytest.raises(ConfigError, match="there is no revision f00f; the newest is 0003"):
         migrating.upgrade("postgresql://u@127.0.0.1:1/x", FOLDER, print, revision="f00f")

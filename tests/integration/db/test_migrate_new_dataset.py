@@ -82,7 +82,7 @@ def test_liquidations_are_added_tuned_and_taken_back(tree: Tree) -> None:
     made = tree.revise("add liquidations table")
     assert "info=" not in made
     assert (tree.value(CHUNK), tree.value(KEPT)) == ("3 days", "90 days")
-    assert tree.value(SAID) == "oldest code: 0002", "replicas of the version before may go on"
+    assert tree.value(SAID) == "oldest code: 0003", "replicas of the version before may go on"
     with tree.engine.begin() as connection:
         connection.execute(text("INSERT INTO liquidations (symbol, liquidated_at, price) VALUES ('X', now(), 1)"))
     assert tree.value("SELECT show_chunks('liquidations')") is not None
@@ -102,7 +102,7 @@ def test_liquidations_are_added_tuned_and_taken_back(tree: Tree) -> None:
 
     tree.command("alembic", "downgrade", "-1")
     assert (tree.value(CHUNK), tree.value(KEPT)) == ("3 days", "90 days")
-    tree.command("alembic", "downgrade", "0002")
+    tree.command("alembic", "downgrade", "0003")
     assert tree.value("SELECT to_regclass('liquidations')") is None
     assert tree.value(SAID) == "oldest code: 0001"
     assert tree.value(KEPT) is None

@@ -43,13 +43,13 @@ GOOD = DatabaseFacts(
     settings={"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"},
     superuser=False,
     community=False,
-    heads=("0002",),
+    heads=("0003",),
     oldest_code="oldest code: 0001",
     tables={full_name(TABLE): AS_DESIGNED},
     hypertables={"trades": DESIGNED},
     missing_grants=(),
 )
-REVISIONS = Revisions(heads=frozenset({"0002"}), known=frozenset({"0001", "0002"}))
+REVISIONS = Revisions(heads=frozenset({"0003"}), known=frozenset({"0001", "0002", "0003"}))
 
 
 def bad(facts: DatabaseFacts, exposed: Exposed | None = None) -> list[Finding]:
@@ -73,10 +73,10 @@ FAILURES: dict[str, tuple[DatabaseFacts, str, str]] = {
     "standby": (replace(GOOD, in_recovery=True), "standby", "primary"),
     "fsync": (replace(GOOD, settings={"fsync": "off"}), "fsync=off", "ALTER SYSTEM SET fsync = on"),
     "full_page_writes": (replace(GOOD, settings={"full_page_writes": "off"}), "full_page_writes=off", "ALTER SYSTEM"),
-    "never migrated": (replace(GOOD, heads=None), "needs 0002", "sink migrate"),
-    "behind": (replace(GOOD, heads=("0001",)), "at 0001, this version needs 0002", "sink migrate"),
+    "never migrated": (replace(GOOD, heads=None), "needs 0003", "sink migrate"),
+    "behind": (replace(GOOD, heads=("0001",)), "at 0001, this version needs 0003", "sink migrate"),
     "too far ahead": (
-        replace(GOOD, heads=("0009",), oldest_code="oldest code: 0003"),
+        replace(GOOD, heads=("0009",), oldest_code="oldest code: 0004"),
         "at 0009, which this version does not know",
         "or a newer one",
     ),

@@ -54,6 +54,22 @@ def test_what_was_fetched_before_a_seek_is_left_out() -> None:
     assert places(reread(log, {0: (3, 6)})) == [(0, 3), (0, 4), (0, 5)]
 
 
+class HesitantLog(FakeLog):
+    """Does not take the first seek, as Kafka's client while it still sees to the assignment."""
+
+    def read_from(self, partition: int, offset: int) -> None:
+        if self.broken:
+            self.broken = False
+            raise TransientError("Erroneous state")
+        super().read_from(partition, offset)
+
+
+def test_a_seek_that_is_refused_at_first_is_tried_again() -> None:
+    log = HesitantLog(told={0: partition_of(0, range(3)), 1: partition_of(1, range(2))}, broken=True)
+
+    assert places(reread(log, {0: (0, 3), 1: (0, 2)})) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+
+
 class SilentLog(FakeLog):
     """Takes every order and gives nothing."""
 

@@ -147,6 +147,35 @@ def test_messages_count_evenly_between_the_first_and_the_last_flush_of_an_entry(
     assert found == pytest.approx(parts)
 
 
+def flushed(*times: tuple[int, float, float, float] | None) -> Status:
+    """Give a status whose ledger has an entry for each; None is one that tells no times."""
+    plain = entry(opened=30, committed=10, messages=1)
+    entries = [
+        plain
+        if one is None
+        else replace(plain, flushes=one[0], filled_seconds=one[1], waited_seconds=one[2], written_seconds=one[3])
+        for one in times
+    ]
+    table = replace(TABLE, progress=replace(TABLE.progress, entries=entries))
+    return told(tables=Answer(value={"trades": table}))
+
+
+def test_the_time_of_the_last_flushes_is_split() -> None:
+    found = flushed((30, 3.0, 0.6, 2.4), None, (10, 3.0, 0.2, 0.8))
+    assert "trades: a flush takes 0.25 s ████████████▓▓░░░░░░ 60% filling, 8% waiting for the writer, 32% writing" in (
+        drawn(found)
+    )
+    (one,) = json.loads(json.dumps(document(found)))["datasets"]
+    assert one["flush_seconds"] == {"filled": 0.15, "waited": 0.02, "written": 0.08}
+
+
+def test_entries_without_times_draw_no_split() -> None:
+    """So is the ledger of the version before, and of a database that has not been migrated."""
+    found = flushed(None)
+    assert "a flush takes" not in drawn(found)
+    assert document(found)["datasets"][0]["flush_seconds"] is None  # type: ignore[index]  # a document is made of objects
+
+
 def test_the_view_says_what_an_operator_asks() -> None:
     text = drawn(told())
     for words in (
@@ -192,7 +221,7 @@ def test_the_json_has_the_documented_shape() -> None:
     (one,) = json.loads(json.dumps(shape))["datasets"]
     assert set(one) == {
         *("dataset", "sink_id", "topic", "group", "lag", "rate", "rates", "newest_event_at", "freshness_seconds"),
-        *("last_five_minutes", "quarantine", "storage", "notes", "partitions"),
+        *("last_five_minutes", "flush_seconds", "quarantine", "storage", "notes", "partitions"),
     }
     assert one["quarantine"] == {"waiting": 61, "last_hour": 60, "share": 0.1}
     assert one["storage"]["retention_days"] == 30
