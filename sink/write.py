@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -62,7 +63,7 @@ class RowWriter:
             "CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DELETE ROWS;"
             " DELETE FROM {stage}"
         ).format(stage=self._stage, table=self._table)
-        self._drop_known = partial(drop_known, table, stage, dataset.time)
+        self._drop_known: Callable[[datetime, datetime], sql.Composed] = partial(drop_known, table, stage, dataset.time)
         self._upsert = sql.SQL(
             "WITH written AS ({} RETURNING source_partition)"
             " SELECT source_partition, count(*) FROM written GROUP BY source_partition"
