@@ -59,8 +59,9 @@ class RowWriter:
         stage = f"stage_{dataset.name}"
         self._stage = sql.Identifier(stage)
         # rows are left of an earlier statement of the same transaction, after an error that bisects
-        self._empty_stage = sql.SQL(
-            "CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DELETE ROWS;"
+        self._begin_rows = sql.SQL(
+            "SAVEPOINT rows;"
+            " CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DELETE ROWS;"
             " DELETE FROM {stage}"
         ).format(stage=self._stage, table=self._table)
         self._drop_known: Callable[[datetime, datetime], sql.Composed] = partial(drop_known, table, stage, dataset.time)
@@ -109,7 +110,7 @@ class RowWriter:
 
     def _bisect(self, cursor: psycopg.Cursor, newest: rows.Newest, data: bytes, written: Written) -> None:
         """Upsert the winners; on an error of data halve them until the bad rows stand alone: O(k log n) statements."""
-        cursor.execute("SAVEPOINT rows")
+        cursor.execute(self._begin_rows)
         try:
             counts = self._upserted(cursor, newest.winners, data)
         except psycopg.Error as error:
@@ -140,8 +141,7 @@ class RowWriter:
             self._bisect(cursor, next_best, self._encoded(next_best.winners), written)
 
     def _upserted(self, cursor: psycopg.Cursor, winners: pl.DataFrame, data: bytes) -> dict[int, int]:
-        """Upsert rows, encoded as ``data``; give by partition how many were newer than what stood there."""
-        cursor.execute(self._empty_stage)
+        """Upsert rows, encoded as ``data``, by way of the empty stage; give by partition how many were newer."""
         copy_into(cursor, self._stage, self.columns, data)
         if self._mostly_known and self._known(cursor, winners[self._dataset.time]) == winners.height:
             return {}

@@ -207,11 +207,11 @@ class NoBisection(RowWriter):
     """Refuses all rows for one that the database refuses."""
 
     def _bisect(self, cursor: psycopg.Cursor, newest: rows.Newest, data: bytes, written: Written) -> None:
-        cursor.execute("SAVEPOINT all_rows")
+        cursor.execute(self._begin_rows)
         try:
             counts = self._upserted(cursor, newest.winners, data)
         except psycopg.errors.CheckViolation as error:
-            cursor.execute("ROLLBACK TO SAVEPOINT all_rows")
+            cursor.execute("ROLLBACK TO SAVEPOINT rows")
             for row in range(newest.winners.height):
                 alone = rows.Newest(winners=newest.winners[row : row + 1], displaced=newest.displaced.clear())
                 self._refuse(cursor, alone, written, error)
