@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +19,8 @@ from benchmarks.plan import Bulk
 from benchmarks.results import Result
 from benchmarks.run import play
 from benchmarks.sizing import Sizing
+from benchmarks.stalled import MIB
+from benchmarks.stalled import play as play_stalled
 from benchmarks.world import world
 from sink.errors import SinkError
 from sink.stack import SilentSteps
@@ -119,6 +121,33 @@ def scaling_page(*, output: Annotated[Path, typer.Option(help="The page.")] = Pa
     newest = max(RESULTS.glob("[0-9]*.json"))
     output.write_text(scaling.page(Sizing.read(SIZES), Result.read(newest), source=newest.name))
     typer.echo(f"{output} is written from {SIZES.name} and {newest.name}")
+
+
+@app.command()
+def stalled(
+    *,
+    rows: Annotated[int, typer.Option(min=1_000, help="Messages of the backlog.")] = 300_000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long the database lets nobody in.")] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    directory: _Directory = _STACK,
+) -> None:
+    """Watch the sink's memory while its database stalls in the middle of a backlog.
+
+    Example: ``python -m benchmarks stalled --seconds 60``
+    """
+    console = Console(stderr=True, highlight=False)
+    with world(directory, SilentSteps(), os.environ) as servers:
+        scene = play_stalled(servers, rows=rows, seconds=seconds)
+    console.print(
+        f"{scene.seconds:g} s without the database after {scene.durable:,} of {scene.rows:,} messages: at most"
+        f" {scene.before / MIB:,.0f} MiB before, {scene.after / MIB:,.0f} MiB to the end;"
+        f" the table is {'right' if scene.wrong is None else f'wrong: {scene.wrong}'}",
+        soft_wrap=True,
+        markup=False,
+    )
+    if as_json:
+        Console().print_json(data=asdict(scene))
+    raise typer.Exit(0 if scene.good else 1)
 
 
 @app.command("list")

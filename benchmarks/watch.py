@@ -19,7 +19,8 @@ SELECT a.state = 'active' AND a.wait_event_type IS DISTINCT FROM 'Client' AS bus
             WHEN a.wait_event_type IS NULL THEN 'running'
             ELSE a.wait_event_type || ': ' || a.wait_event END AS doing,
        EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.relation = %(table)s::regclass
-               AND l.mode = 'RowExclusiveLock' AND l.granted) AS writing
+               AND l.granted AND (l.mode = 'RowExclusiveLock'
+                   OR l.mode = 'AccessShareLock' AND a.backend_xid IS NOT NULL)) AS writing
 FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
 """
@@ -30,7 +31,8 @@ class Seen:
     """What was seen: times are of the monotonic clock.
 
     ``begin`` is when a backend first held the lock that a write into the table takes, ``end`` when one was last seen
-    with it: from the first write to the last commit, whatever the system, without its start and its end.
+    with it: from the first write to the last commit, whatever the system, without its start and its end. A look into
+    the table counts where its transaction writes anything: rows that are there already need no more.
     """
 
     begin: float | None = None

@@ -281,7 +281,8 @@ class Batch:
 
 def _ends(messages: Messages) -> dict[int, int]:
     # Kafka gives the messages of a partition in the order of their offsets, so the last one seen counts
-    return {p: offset + 1 for p, offset in zip(messages.partitions, messages.offsets, strict=True)}
+    last = dict(zip(messages.partitions, messages.offsets, strict=True))
+    return {partition: offset + 1 for partition, offset in last.items()}
 
 
 def _narrow(chunk: _Chunk, keep: Callable[[int, int], bool]) -> _Chunk:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
+from operator import ge
 
 from sink.assignment import Assignment, State
 from sink.avro.decode import Decoder
@@ -211,9 +214,10 @@ class Collector:
     def _wanted(self, messages: Messages) -> Messages:
         """Leave out what a partition delivers that is not (or no longer) read, or before its position."""
         starts = {number: self._assignment[number].next_offset for number in self._assignment.in_state(State.READING)}
-        kept = [
-            index
-            for index, (number, offset) in enumerate(zip(messages.partitions, messages.offsets, strict=True))
-            if number in starts and offset >= starts[number]
-        ]
-        return messages if len(kept) == len(messages) else messages.take(kept)
+        # the usual case, found without a step of Python's for each message
+        if all(map(ge, messages.offsets, map(starts.get, messages.partitions, repeat(sys.maxsize)))):
+            return messages
+        places = zip(messages.partitions, messages.offsets, strict=True)
+        return messages.take(
+            [index for index, (number, offset) in enumerate(places) if number in starts and offset >= starts[number]]
+        )

@@ -51,6 +51,11 @@ class Dataset:
         return self._options.retain
 
     @property
+    def chunk(self) -> timedelta:
+        """How much time a chunk of the hypertable spans, as the model says."""
+        return self._options.chunk
+
+    @property
     def _options(self) -> Hypertable:
         options = hypertable_of(models.table_of(self.model))
         if options is None:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import psycopg
 import structlog
+from psycopg import sql
 
 from sink import ledger, repairs
 from sink.batch import Batch, Rejected
@@ -284,8 +285,7 @@ class Flusher:
         try:
             connection = self._open()
             with cut_after(connection, self._limits.deadline + self._limits.grace), connection.cursor() as cursor:
-                cursor.execute("BEGIN")
-                self._settle(cursor)
+                self._begin(cursor)
                 yield cursor
                 if connection.info.transaction_status is not psycopg.pq.TransactionStatus.INTRANS:
                     raise TransientError("the transaction broke before its COMMIT")
@@ -309,19 +309,19 @@ class Flusher:
         # ends the transaction on the server.
         self.close()
 
-    def _settle(self, cursor: psycopg.Cursor) -> None:
-        """Bound the transaction, and see in the same round trip that the table is still the one we began with."""
+    def _begin(self, cursor: psycopg.Cursor) -> None:
+        """Begin a bounded transaction, and see in the same round trip that the table is still the one we began with."""
         limits = self._limits
-        row = cursor.execute(
-            _LOCAL_SETTINGS,
-            {
-                "deadline": _milliseconds(limits.deadline),
-                "lock": _milliseconds(limits.lock_timeout),
-                "statement": _milliseconds(limits.statement_timeout),
-                "idle": _milliseconds(limits.idle_timeout),
-                "table": self._dataset.name,
-            },
-        ).fetchone()
+        settings = _LOCAL_SETTINGS.format(
+            deadline=_milliseconds(limits.deadline),
+            lock=_milliseconds(limits.lock_timeout),
+            statement=_milliseconds(limits.statement_timeout),
+            idle=_milliseconds(limits.idle_timeout),
+            table=sql.Literal(self._dataset.name),
+        )
+        cursor.execute(sql.SQL("BEGIN;") + settings)
+        cursor.nextset()  # behind the answer to BEGIN
+        row = cursor.fetchone()
         table = row[0] if row else None
         if self._table is None:
             self._table = table
@@ -333,8 +333,8 @@ class Flusher:
             )
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{int(seconds * 1000)}ms"
+def _milliseconds(seconds: float) -> sql.Literal:
+    return sql.Literal(f"{int(seconds * 1000)}ms")
 
 
 def rejected_of(batch: Batch, prepared: Prepared, written: Written) -> list[Rejected]:
@@ -379,18 +379,18 @@ def entries_of(
 
 # Local to the transaction, so that a pooler may stand between. synchronous_commit is raised to at least 'on' and never
 # lowered from 'remote_apply'; without the path, a login called sink would look for tables in the schema of its name.
-_LOCAL_SETTINGS = """
-SELECT to_regclass('public.' || quote_ident(%(table)s))::oid,
+_LOCAL_SETTINGS = sql.SQL("""
+SELECT to_regclass('public.' || quote_ident({table}))::oid,
        set_config('synchronous_commit', CASE current_setting('synchronous_commit')
            WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true),
        set_config('search_path', 'public', true),
        set_config('TimeZone', 'UTC', true),
        CASE WHEN current_setting('server_version_num')::int >= 170000
-           THEN set_config('transaction_timeout', %(deadline)s, true) END,
-       set_config('lock_timeout', %(lock)s, true),
-       set_config('statement_timeout', %(statement)s, true),
-       set_config('idle_in_transaction_session_timeout', %(idle)s, true)
-"""
+           THEN set_config('transaction_timeout', {deadline}, true) END,
+       set_config('lock_timeout', {lock}, true),
+       set_config('statement_timeout', {statement}, true),
+       set_config('idle_in_transaction_session_timeout', {idle}, true)
+""")
 
 
 _KINDS: Mapping[Fault, tuple[type[SinkError], str]] = {

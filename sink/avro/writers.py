@@ -120,7 +120,7 @@ class Intake:
             header = self._header(values[0] if values else None)
         except BadMessage:
             return None
-        present = [value for value in values if value is not None]
+        present = list(filter(None, values))
         sizes = list(map(len, present))
         size = len(header)
         if len(present) < len(values) or min(sizes) <= size or max(sizes) > self._max_value_bytes:

@@ -57,11 +57,11 @@ def measured(traffic: Traffic) -> dict[str, float]:
 def test_a_flush_asks_no_more_of_the_database_than_its_budget_says(line: Line, engine: Engine) -> None:
     claims = {number: claimed(line.flusher, number, initial=dict.fromkeys(range(4), 0)) for number in range(4)}
 
-    def flush(rows: Sequence[Told]) -> Traffic:
+    def flush(rows: Sequence[Told], *, written: int = ROWS) -> Traffic:
         given = batch(rows)
         with counted(line.connection) as traffic:
             done = line.flusher.flush(given, claims, line.flusher.prepare(given), times=Times(filled=0.2, waited=0.1))
-        assert sum(entry.rows_written for entry in done.entries) == ROWS
+        assert sum(entry.rows_written for entry in done.entries) == written
         return traffic
 
     step = ROWS // 4
@@ -69,8 +69,13 @@ def test_a_flush_asks_no_more_of_the_database_than_its_budget_says(line: Line, e
     new = flush(told(step, first_id=ROWS))
     flush(told(2 * step, first_id=0, price="2"))  # the fast path finds a key that is there, and is left
     updated = flush(told(3 * step, first_id=0, price="3"))
+    for number in range(4):
+        claims[number] = claimed(line.flusher, number, committed=2 * step)
+    flush(told(2 * step, first_id=0, price="2"), written=0)  # finds by the upsert that all is there
+    known = flush(told(3 * step, first_id=0, price="3"), written=0)
 
     found = exceeded("flush_of_new_rows", measured(new)) + exceeded("flush_of_updates", measured(updated))
+    found += exceeded("flush_of_known_rows", measured(known))
     assert not found, "\n".join(found)
     prices = {row[0]: row[1] for row in trades(engine)}
     assert len(prices) == 2 * ROWS

@@ -611,3 +611,48 @@ def test_fault_18_a_replay_of_everything_changes_nothing(flusher: Flusher, engin
 
     assert rows_of(engine, "SELECT * FROM trades ORDER BY trade_id") == before
     assert done.entries[0].rows_not_newer == 3
+
+
+def test_a_replay_soon_leaves_rows_that_are_there_untouched(flusher: Flusher, engine: Engine) -> None:
+    """The upsert locks every row that it finds, which shows in xmax; looking first does not."""
+    told = [Told(partition=0, offset=offset, trade_id=offset) for offset in range(10)]
+    locks = "SELECT trade_id, xmax FROM trades ORDER BY trade_id"
+    flusher.flush(batch(told), {0: claimed(flusher)})
+    flusher.flush(batch(told), {0: claimed(flusher, committed=0)})
+    upserted = rows_of(engine, locks)
+
+    done = flusher.flush(batch(told), {0: claimed(flusher, committed=0)})
+
+    assert rows_of(engine, locks) == upserted
+    assert (done.entries[0].rows_written, done.entries[0].rows_not_newer) == (0, 10)
+
+
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(days=90)], ids=["near", "far apart"])
+def test_what_is_new_or_newer_among_rows_that_are_there_is_written(
+    flusher: Flusher, engine: Engine, later: timedelta
+) -> None:
+    """Whether the flush looks first, or the rows lie too far apart for that."""
+    told = [Told(partition=0, offset=offset, trade_id=offset, trade_ts=NOON) for offset in range(10)]
+    told[1] = replace(told[1], trade_ts=NOON - later)
+    flusher.flush(batch(told), {0: claimed(flusher)})
+    flusher.flush(batch(told), {0: claimed(flusher, committed=0)})
+    told[0] = replace(told[0], price="2", at=NOON + timedelta(seconds=1))
+    told[3] = replace(told[3], price="3", at=NOON - timedelta(seconds=1))
+    more = Told(partition=0, offset=10, trade_id=10, price="4")
+
+    done = flusher.flush(batch([*told, more]), {0: claimed(flusher, committed=0)})
+
+    assert {row[0]: int(row[1]) for row in trades(engine)} == dict.fromkeys(range(11), 1) | {0: 2, 10: 4}
+    assert (done.entries[0].rows_written, done.entries[0].rows_not_newer) == (2, 9)
+
+
+def test_a_row_that_is_refused_among_rows_that_are_there_is_found(flusher: Flusher, engine: Engine) -> None:
+    told = [Told(partition=0, offset=offset, trade_id=offset) for offset in range(10)]
+    flusher.flush(batch(told), {0: claimed(flusher)})
+    flusher.flush(batch(told), {0: claimed(flusher, committed=0)})
+    bad = Told(partition=0, offset=10, trade_id=10, side="neither")
+
+    done = flusher.flush(batch([*told, bad]), {0: claimed(flusher, committed=0)})
+
+    assert [row[0] for row in trades(engine)] == list(range(10))
+    assert (done.entries[0].quarantined, done.entries[0].rows_not_newer) == (1, 10)

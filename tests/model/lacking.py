@@ -10,11 +10,13 @@ from uuid import UUID
 
 import psycopg
 from psycopg import sql
+from sqlalchemy import Table
 
 from sink import rows
 from sink.assignment import State
 from sink.batch import Batch, Messages
 from sink.collector import Collector
+from sink.datasets import Dataset
 from sink.errors import TransientError
 from sink.flush import Flushed, Flusher
 from sink.kafka.log import Identity, Polled
@@ -76,6 +78,23 @@ class PlainUpsert(RowWriter):
         always = re.sub(r" WHERE \(EXCLUDED.*?\) > \(stored.*?\)", "", self._upsert.as_string(cursor))
         self._upsert = sql.Composed([sql.SQL(always)])
         return super().write(cursor, newest, data)
+
+
+class KeyIsEnough(RowWriter):
+    """Looks first which keys are there already, and takes an older version of a row for the same one."""
+
+    def __init__(self, dataset: Dataset, target: Table | None = None) -> None:
+        super().__init__(dataset, target)
+        real = self._drop_known
+        self._drop_known = lambda first, last: _without_tuples(real(first, last))
+
+    def write(self, cursor: psycopg.Cursor, newest: rows.Newest, data: bytes) -> Written:
+        self._mostly_known = True
+        return super().write(cursor, newest, data)
+
+
+def _without_tuples(statement: sql.Composed) -> sql.Composed:
+    return sql.Composed([sql.SQL(re.sub(r" AND \(stored.*?\) >= \(incoming.*?\)", "", statement.as_string()))])
 
 
 class NoRunnerUp(RowWriter):
@@ -187,12 +206,12 @@ class SilenceIsConsent(Flusher):
 class NoBisection(RowWriter):
     """Refuses all rows for one that the database refuses."""
 
-    def _bisect(self, cursor: psycopg.Cursor, newest: rows.Newest, written: Written) -> None:
-        cursor.execute("SAVEPOINT all_rows")
+    def _bisect(self, cursor: psycopg.Cursor, newest: rows.Newest, data: bytes, written: Written) -> None:
+        cursor.execute(self._begin_rows)
         try:
-            counts = self._upserted(cursor, newest.winners)
+            counts = self._upserted(cursor, newest.winners, data)
         except psycopg.errors.CheckViolation as error:
-            cursor.execute("ROLLBACK TO SAVEPOINT all_rows")
+            cursor.execute("ROLLBACK TO SAVEPOINT rows")
             for row in range(newest.winners.height):
                 alone = rows.Newest(winners=newest.winners[row : row + 1], displaced=newest.displaced.clear())
                 self._refuse(cursor, alone, written, error)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import psycopg
-from psycopg import errors
+from psycopg import errors, sql
 from psycopg.rows import TupleRow
 
 Effect = Literal[
@@ -80,9 +80,8 @@ class FatefulCursor(psycopg.Cursor[TupleRow]):
         """Run a statement, unless fate has it otherwise."""
         if query == "COMMIT":
             return self._commit()
-        if query == "BEGIN":
+        if isinstance(query, sql.Composed) and query.as_string().startswith("BEGIN;"):
             self.fate.changing = False
-            return super().execute(query, params, **options)
         self._meet_fate()
         if isinstance(query, str) and not query.lstrip().startswith("SELECT"):
             self.fate.changing = True

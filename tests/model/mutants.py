@@ -13,6 +13,7 @@ from tests.model.lacking import (
     Credulous,
     Deaf,
     KafkaDecides,
+    KeyIsEnough,
     LaterFromItsEnd,
     NeverAgain,
     NoBisection,
@@ -48,6 +49,11 @@ MUTANTS = (
         name="plain upsert",
         missing="a row gives way to an older version",
         parts=Parts(flusher=writing(PlainUpsert)),
+    ),
+    Mutant(
+        name="key is enough",
+        missing="a row that is there already is taken for the same version",
+        parts=Parts(flusher=writing(KeyIsEnough)),
     ),
     Mutant(
         name="Kafka decides",

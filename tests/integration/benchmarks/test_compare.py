@@ -71,3 +71,14 @@ def test_the_watch_sees_a_writer_and_whether_it_waits_for_its_client(url: str) -
     assert watch.seen.last == 2
     assert watch.seen.busy_share == 0
     assert watch.seen.doing["client: idle in transaction"] == 2
+
+
+def test_the_watch_sees_a_writer_that_finds_everything_there_but_no_reader(url: str) -> None:
+    looks: list[bool] = []
+    with Watch(url, "trades", looks.append) as watch, psycopg.connect(url) as client:
+        client.execute("SELECT FROM trades")
+        watch._look()
+        client.execute("CREATE TEMP TABLE written AS SELECT 1")
+        watch._look()
+
+    assert looks == [False, True]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import BigInteger, Column, DateTime, MetaData, Numeric, Table, Text, func
 
-from sink.db.upsert import flushed_columns, upsert_arrays, upsert_stage
+from sink.db.upsert import drop_known, flushed_columns, upsert_arrays, upsert_stage
 
 
 @pytest.fixture
@@ -39,6 +41,20 @@ def test_a_flush_replaces_whole_rows_by_strictly_greater_tuples(table: Table) ->
         '"source_partition" = EXCLUDED."source_partition", "source_offset" = EXCLUDED."source_offset" '
         'WHERE (EXCLUDED."observed_at", EXCLUDED."source_offset", EXCLUDED."source_partition") > '
         '(stored."observed_at", stored."source_offset", stored."source_partition")'
+    )
+
+
+def test_what_is_known_already_is_told_by_key_and_order_tuple_within_the_times_of_the_stage(table: Table) -> None:
+    first, last = datetime(2026, 6, 2, 12, tzinfo=UTC), datetime(2026, 6, 2, 13, tzinfo=UTC)
+
+    _, delete, *_ = drop_known(table, "stage", "at", first, last).as_string().split("; ")
+
+    assert delete == (
+        'DELETE FROM "stage" AS incoming USING "ticks" AS stored WHERE stored."symbol" = incoming."symbol" AND '
+        'stored."at" = incoming."at" AND stored."at" BETWEEN \'2026-06-02 12:00:00+00:00\'::timestamptz AND '
+        "'2026-06-02 13:00:00+00:00'::timestamptz AND "
+        '(stored."observed_at", stored."source_offset", stored."source_partition") >= '
+        '(incoming."observed_at", incoming."source_offset", incoming."source_partition")'
     )
 
 
