@@ -58,8 +58,9 @@ fmt: .venv/.complete ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: .venv/.complete ## Write the pages that come from the code: settings and commands.
+docs: .venv/.complete ## Write the pages that come from the code: settings, metrics and commands.
 	$(BIN)/sink config --markdown > docs/configuration.md
+	$(BIN)/sink metrics --markdown > docs/metrics.md
 	$(BIN)/typer sink.cli utils docs --name sink --title Commands --output docs/cli.md
 
 lock: .venv/.complete ## Compile the hashed requirements files anew from pyproject.toml.

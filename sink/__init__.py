@@ -7,6 +7,7 @@ Where to find things, top to bottom; imports only go down:
 - ``supervisor``: ``sink run``, a pipeline in a thread for each dataset; ``replaying``: the same pipeline over a stretch
   of a topic; ``producing``: producer, exchange dumps, simulator; ``inspection``: check, status; ``adoption``: positions
   from elsewhere; ``stack``: the development servers
+- ``http``: what a running sink answers: metrics, health, status, a page; it reads the views that ``watch`` publishes
 - ``pipeline``: THE loop of one dataset: poll, collect, flush, then commit offsets; ``claims`` takes partitions,
   ``pressure`` holds Kafka back, ``lookout`` notices what Kafka's client does not tell, ``lane`` gives the writer its
   tasks, ``collector`` fills the next batch, ``starts`` asks Kafka where a partition begins, ``assignment`` knows our
@@ -19,5 +20,7 @@ Where to find things, top to bottom; imports only go down:
 - ``datasets``: DATASETS binds model, schema and topic of each dataset
 - ``db``: every table, sessions, the repository, hypertables, migrations
 - ``transport`` says which connections are open to others, ``handshake`` why a certificate is refused
+- ``observer`` says what of a loop can be heard, ``observed`` counts it, ``totals`` too; ``gauges`` show a ``view`` of a
+  dataset, ``lagging`` knows how old what is not read is; ``metrics``: every metric, named and explained once
 - ``settings``, ``resources``, ``logs``, ``errors``, ``redaction``: what everything else stands on
 """

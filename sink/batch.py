@@ -44,6 +44,17 @@ class Messages:
         headers = sum(len(name) + len(value or b"") for held in self.headers if held for name, value in held)
         return sum(map(len, filter(None, self.values))) + sum(map(len, filter(None, self.keys))) + headers
 
+    def recorded_from(self, partition: int, offset: int) -> int | None:
+        """Give the record time of a partition's first message at or behind an offset; None where there is none."""
+        place = -1
+        try:
+            while True:  # the first message of a partition is nearly always the one
+                place = self.partitions.index(partition, place + 1)
+                if self.offsets[place] >= offset:
+                    return self.timestamps[place]
+        except ValueError:
+            return None
+
     def take(self, indices: Sequence[int]) -> Messages:
         """Give the messages at these indices, in this order."""
         return Messages(
@@ -202,6 +213,13 @@ class Batch:
         first.narrow(lambda _partition, offset: offset < cut)
         second.narrow(lambda _partition, offset: offset >= cut)
         return first, second
+
+    def recorded_from(self, partition: int, offset: int) -> int | None:
+        """Give the record time of a partition's first message at or behind an offset; None where there is none."""
+        if partition not in self.spans:
+            return None
+        times = (chunk.messages.recorded_from(partition, offset) for chunk in self._chunks)
+        return next((time for time in times if time is not None), None)
 
     def frame(self) -> pl.DataFrame | None:
         """Give all good rows as one frame with lineage columns, or None where there are none.

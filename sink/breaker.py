@@ -32,6 +32,8 @@ class BreakerState:
     seen: int
     bad: int
     share: float
+    limit: float
+    """The share at which it opens."""
     schema: str | None
     run: int
     why: str | None
@@ -116,7 +118,15 @@ class Breaker:
         """Say what is counted now; of the two windows, the worse one."""
         window = max(self._decoded, self._flushed, key=lambda one: one.share)
         schema, run = self._longest_run()
-        return BreakerState(seen=window.seen, bad=window.bad, share=window.share, schema=schema, run=run, why=self._why)
+        return BreakerState(
+            seen=window.seen,
+            bad=window.bad,
+            share=window.share,
+            limit=self._limits.share,
+            schema=schema,
+            run=run,
+            why=self._why,
+        )
 
     def _longest_run(self) -> tuple[str | None, int]:
         return next(iter(self._runs.most_common(1)), (None, 0))

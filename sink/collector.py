@@ -31,6 +31,7 @@ class Load:
     tries: int = 0
     prepared: Prepared | None = None
     """What its flush will write, worked out beforehand."""
+    prepare_seconds: float = 0.0
 
 
 class Collector:
@@ -180,7 +181,16 @@ class Collector:
     def prepare(self, work_out: Callable[[Batch], Prepared | None]) -> None:
         """Have what the flush will write worked out now, unless that is done."""
         if self._filling.prepared is None:
+            began = self._clock()
             self._filling.prepared = work_out(self._filling.batch)
+            self._filling.prepare_seconds += self._clock() - began
+
+    def recorded_from(self, number: int, offset: int) -> int | None:
+        """Give the record time of a partition's first held message at or behind an offset; None where there is none."""
+        found = self._filling.batch.recorded_from(number, offset)
+        if found is None and self._undecoded is not None:
+            found = self._undecoded[0].recorded_from(number, offset)
+        return found
 
     def hand_over(self, ready: float) -> Load:
         """Give the batch away, which the writer could have had since ``ready``, and begin a new one."""

@@ -13,8 +13,10 @@ class SinkError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str | None = None) -> None:
+    def __init__(self, message: str | None = None, *, sqlstate: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
+        self.sqlstate = sqlstate
+        """PostgreSQL's code of what went wrong, None where the database said none."""
 
 
 class ConfigError(SinkError):

@@ -66,6 +66,13 @@ class Flushed:
     entries: list[Entry] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     """Quarantined messages by reason."""
+    durable_at: datetime | None = None
+    """When it was durable, by the database's clock; None where nothing was left to write."""
+    prepare_seconds: float = 0.0
+    """What working out the rows took, where that was not done beforehand."""
+    write_seconds: float = 0.0
+    """From BEGIN on, without that."""
+    commit_seconds: float = 0.0
 
 
 class UnlistedError(SinkError):
@@ -95,6 +102,8 @@ class Flusher:
         self._connect = connect
         self._limits = limits or Limits()
         self._writer = RowWriter(dataset)
+        self.answered: bool | None = None
+        """Whether the last transaction came to its end, None before the first; read on any thread."""
         self._connection: psycopg.Connection | None = None
         self._database_clock: tuple[datetime, float] | None = None
         """The database's time, and the monotonic clock's when it was read."""
@@ -108,11 +117,17 @@ class Flusher:
 
         None before the database's clock is known: what is plausible is judged by it, not by this host's.
         """
+        now = self.database_time()
+        if now is None:
+            return None
+        return self._prepare(batch, {number: span.base for number, span in batch.spans.items()}, now)
+
+    def database_time(self) -> datetime | None:
+        """Say what the database's clock shows now, as last heard; None before that. On any thread."""
         if self._database_clock is None:
             return None
         then, at = self._database_clock
-        now = then + timedelta(seconds=time.monotonic() - at)
-        return self._prepare(batch, {number: span.base for number, span in batch.spans.items()}, now)
+        return then + timedelta(seconds=time.monotonic() - at)
 
     def _prepare(self, batch: Batch, starts: Mapping[int, int], now: datetime) -> Prepared:
         latest = now + self._limits.future_tolerance
@@ -151,8 +166,12 @@ class Flusher:
                     times=times and replace(times, written=self._ending + entered - began),
                 )
                 ledger.advance(cursor, self._source, done.entries)
+            wrote = time.monotonic()
         if entered is not None:
             self._ending = time.monotonic() - entered
+        done.write_seconds = wrote - began - done.prepare_seconds
+        done.commit_seconds = time.monotonic() - wrote
+        done.durable_at = self.database_time() if done.entries else None
         done.durable |= {entry.partition: entry.to_offset for entry in done.entries}
         return done
 
@@ -267,7 +286,9 @@ class Flusher:
     ) -> None:
         """Write rows and quarantine of the accepted stretches, and make their ledger entries."""
         if prepared is None or prepared.starts != starts:
+            began = time.monotonic()
             prepared = self._prepare(batch, starts, now)
+            done.prepare_seconds = time.monotonic() - began
         written = Written()
         if prepared.newest is not None:
             written = self._writer.write(cursor, prepared.newest, prepared.encoded)
@@ -293,10 +314,14 @@ class Flusher:
                 # a transaction in which an error was swallowed answers COMMIT with ROLLBACK, and raises nothing
                 if cursor.statusmessage != "COMMIT":
                     raise TransientError(f"the database answered COMMIT with {cursor.statusmessage}")
+            self.answered = True
         except BaseException as error:
             self._abandon()
-            if isinstance(error, psycopg.Error):
-                raise _translated(error) from error
+            told = _translated(error) if isinstance(error, psycopg.Error) else error
+            # a batch that is too large for it the database has refused, but it has answered
+            self.answered = not isinstance(told, TransientError) or isinstance(told, OversizeError)
+            if told is not error:
+                raise told from error
             raise
 
     def _open(self) -> psycopg.Connection:
@@ -407,4 +432,4 @@ def _translated(error: psycopg.Error) -> SinkError:
     kind, lead = _KINDS.get(
         fault_of(error, written=frozenset()), (UnlistedError, "the database answered with an error that has no rule")
     )
-    return kind(f"{lead}: {sentence}")
+    return kind(f"{lead}: {sentence}", sqlstate=error.sqlstate)

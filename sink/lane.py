@@ -11,6 +11,7 @@ import structlog
 
 from sink.errors import SinkError, TransientError
 from sink.flush import UnlistedError
+from sink.observer import Observer
 from sink.tasks import Task, Writer
 
 log = structlog.get_logger(__name__)
@@ -34,13 +35,16 @@ class _Running:
 class Lane:
     """Gives the writer its tasks and brings their outcomes back to the thread that owns the consumer."""
 
-    def __init__(self, *, dataset: str, writer: Writer, clock: Callable[[], float], dice: random.Random) -> None:
+    def __init__(
+        self, *, dataset: str, writer: Writer, clock: Callable[[], float], dice: random.Random, observer: Observer
+    ) -> None:
         self.failure: SinkError | None = None
         """Why the whole dataset is halted."""
         self._dataset = dataset
         self._writer = writer
         self._clock = clock
         self._dice = dice
+        self._observer = observer
         self._running: _Running | None = None
         self._retry_at = 0.0
         self._attempts = 0
@@ -94,6 +98,7 @@ class Lane:
     def succeeded(self) -> None:
         """Forget earlier errors: the next one waits briefly again."""
         self._attempts = self._unlisted = 0
+        self._observer.succeeded()
 
     def back_off(self, error: SinkError) -> None:
         """Wait before the next task; what was to be written is kept by the caller."""
@@ -103,6 +108,7 @@ class Lane:
         delay = min(LONGEST_BACKOFF, 0.25 * 2 ** min(self._attempts, 10)) * self._dice.uniform(0.5, 1.0)
         self._attempts += 1
         self._retry_at = self._clock() + delay
+        self._observer.retrying(error)
         log.warning("waiting; nothing is lost", dataset=self._dataset, seconds=round(delay, 1), error=str(error))
 
     def _passing(self, error: SinkError) -> bool:

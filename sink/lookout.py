@@ -10,6 +10,7 @@ from sink.assignment import Assignment, State
 from sink.errors import SinkError, TransientError
 from sink.kafka.log import Identity, Log
 from sink.lane import Lane
+from sink.observer import Observer
 from sink.pressure import Pressure
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,7 @@ class Lookout:
         clock: Callable[[], float],
         every: float,
         claim_again: Callable[[Sequence[int], float], None],
+        observer: Observer,
     ) -> None:
         self._dataset = dataset
         self._kafka = kafka
@@ -38,6 +40,7 @@ class Lookout:
         self._clock = clock
         self._every = every
         self._claim_again = claim_again
+        self._observer = observer
         self._due_at = clock() + every
         self._standing: dict[int, int] = {}
         """Partitions that had not been read to their end when last looked at, and how far they had been read."""
@@ -60,6 +63,7 @@ class Lookout:
 
     def _heed(self, found: tuple[Identity, Mapping[int, int]]) -> None:
         identity, ends = found
+        self._observer.ended(ends)
         self._due_at = self._clock() + self._every
         self._compare_identity(identity)
         self._find_sleepers(ends)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -24,9 +24,11 @@ from sink.kafka.log import Log, LogFault, Polled
 from sink.lane import UNLISTED_TRIES, Lane
 from sink.ledger import Claim, Locked, Times
 from sink.lookout import Lookout
+from sink.observer import Nobody, Observer, Size
 from sink.pressure import Pressure
 from sink.starts import Initial
 from sink.tasks import Writer
+from sink.totals import Totals
 
 log = structlog.get_logger(__name__)
 
@@ -53,20 +55,6 @@ class Options:
     """How often Kafka is asked whether the topic is still the one we began with, and what it has for us."""
 
 
-@dataclass(slots=True)
-class Totals:
-    """What this pipeline has done since it started."""
-
-    messages: int = 0
-    rows_written: int = 0
-    rows_not_newer: int = 0
-    rows_deduplicated: int = 0
-    late: int = 0
-    quarantined: Counter[str] = field(default_factory=Counter)
-    flushes: int = 0
-    fenced: int = 0
-
-
 class Pipeline:
     """Brings one topic into one table, as one member of its consumer group.
 
@@ -86,6 +74,7 @@ class Pipeline:
         options: Options,
         clock: Callable[[], float],
         dice: random.Random,
+        observer: Observer | None = None,
     ) -> None:
         self.dataset = dataset
         self.totals = Totals()
@@ -98,11 +87,12 @@ class Pipeline:
         self._options = options
         self._clock = clock
         self._dice = dice
+        self._observer = observer or Nobody()
         self._queue: deque[Load] = deque()
         self._in_flight: Load | None = None
         self._positions_at = 0.0
         self._cadence = Cadence(options.max_age)
-        self._lane = Lane(dataset=dataset, writer=writer, clock=clock, dice=dice)
+        self._lane = Lane(dataset=dataset, writer=writer, clock=clock, dice=dice, observer=self._observer)
         self._pressure = Pressure(
             kafka=kafka,
             assignment=assignment,
@@ -134,6 +124,7 @@ class Pipeline:
             clock=clock,
             every=options.look_every,
             claim_again=self._claim_again,
+            observer=self._observer,
         )
 
     @property
@@ -154,8 +145,15 @@ class Pipeline:
     @property
     def held(self) -> int:
         """Bytes of all raw messages held in this process, except for librdkafka's own queue."""
-        loads = [*self._queue] if self._in_flight is None else [self._in_flight, *self._queue]
-        return self._collector.held + sum(load.batch.size for load in loads)
+        return self._collector.held + sum(load.batch.size for load in self._loads())
+
+    def _loads(self) -> list[Load]:
+        return [*self._queue] if self._in_flight is None else [self._in_flight, *self._queue]
+
+    def recorded_from(self, number: int, offset: int) -> int | None:
+        """Give the record time, in UTC microseconds, of a partition's first held message at or behind an offset."""
+        times = (load.batch.recorded_from(number, offset) for load in self._loads())
+        return next((one for one in times if one is not None), self._collector.recorded_from(number, offset))
 
     @property
     def paused(self) -> bool:
@@ -170,12 +168,14 @@ class Pipeline:
         self._give_work()
         if self._pressure.hold_back():
             return
+        began = self._clock()
         try:
             polled = self._kafka.poll(self._poll_limit(), self._options.poll_wait)
         except TransientError as error:
             log.warning("reading broke off; every partition is claimed again", dataset=self.dataset, error=str(error))
             self._claim_again(list(self.assignment), 0.0)
             return
+        self._observer.polled(self._clock() - began)
         for fault in polled.faults:
             self._heed(fault)
         self._collect(polled)
@@ -208,11 +208,13 @@ class Pipeline:
 
     def assigned(self, partitions: Sequence[int]) -> None:
         """Note new partitions; they stay paused until their claim has said where to start."""
+        self._observer.rebalanced("assigned")
         self.assignment.add(partitions, self._clock())
         log.info("partitions assigned", dataset=self.dataset, partitions=sorted(partitions))
 
     def revoked(self, partitions: Sequence[int]) -> None:
         """Try once, within a deadline, to flush what is collected of these partitions, then let go of them."""
+        self._observer.rebalanced("revoked")
         log.info("partitions revoked", dataset=self.dataset, partitions=sorted(partitions))
         deadline = self._clock() + self._options.revoke_deadline
         try:
@@ -226,6 +228,7 @@ class Pipeline:
 
     def lost(self, partitions: Sequence[int]) -> None:
         """Drop everything of these partitions at once: another member has them already."""
+        self._observer.rebalanced("lost")
         log.warning("partitions lost", dataset=self.dataset, partitions=sorted(partitions))
         self._let_go(partitions)
 
@@ -286,11 +289,12 @@ class Pipeline:
     def _start_flush(self, load: Load) -> None:
         self._in_flight = load
 
-        def flush() -> tuple[Flushed, float]:
+        def flush() -> tuple[Flushed, float, Times]:
             began = self._clock()
             ready = began if load.ready is None else load.ready
             times = Times(filled=ready - load.since, waited=began - ready)
-            return self._flusher.flush(load.batch, load.claims, load.prepared, times=times), self._clock() - began
+            flushed = self._flusher.flush(load.batch, load.claims, load.prepared, times=times)
+            return flushed, self._clock() - began, times
 
         self._lane.run(
             flush,
@@ -298,11 +302,14 @@ class Pipeline:
             lambda error: self._not_flushed(load, error),
         )
 
-    def _flushed(self, load: Load, flushed: Flushed, seconds: float) -> None:
+    def _flushed(self, load: Load, flushed: Flushed, seconds: float, times: Times) -> None:
         self._in_flight = None
         self._cadence.took(seconds)
         self._lane.succeeded()
-        self._count(flushed)
+        self.totals.add(flushed)
+        batch, prepare = load.batch, load.prepare_seconds
+        self._observer.flushed(flushed, Size(messages=batch.count, size=batch.size, prepare=prepare, wait=times.waited))
+        log.debug("flushed", dataset=self.dataset, offsets=flushed.durable, messages=batch.count)
         epochs = {number: span.leader_epoch for number, span in load.batch.spans.items()}
         ours: dict[int, int] = {}
         for number, offset in flushed.durable.items():
@@ -329,6 +336,7 @@ class Pipeline:
         The group may not have told us yet that it is gone; or a late claim of a stale owner has overtaken ours.
         """
         self.totals.fenced += 1
+        self._observer.fenced()
         partition = self.assignment.reading_under(number, claim)
         if partition is None:
             return
@@ -350,6 +358,7 @@ class Pipeline:
         load.tries += 1
         halves = load.batch.halves() if isinstance(error, OversizeError) else None
         if halves:
+            self._observer.retrying(error)
             log.warning("halving the batch", dataset=self.dataset, messages=load.batch.count, error=str(error))
             self._queue.extendleft(Load(half, load.claims, load.since, load.ready) for half in reversed(halves))
         elif _lasting(error, load.tries):
@@ -361,23 +370,9 @@ class Pipeline:
                 load.prepared = None
             if load.batch:
                 self._queue.appendleft(load)
-            self._lane.back_off(TransientError(str(error)))
+            self._lane.back_off(TransientError(str(error), sqlstate=error.sqlstate))
         else:
             self._lane.halt(error)
-
-    def _count(self, flushed: Flushed) -> None:
-        totals = self.totals
-        totals.flushes += 1
-        totals.quarantined.update(flushed.reasons)
-        for entry in flushed.entries:
-            totals.messages += entry.messages
-            totals.rows_written += entry.rows_written
-            totals.rows_not_newer += entry.rows_not_newer
-            totals.rows_deduplicated += entry.rows_deduplicated
-            totals.late += entry.late
-        log.debug(
-            "flushed", dataset=self.dataset, offsets=flushed.durable, messages=sum(e.messages for e in flushed.entries)
-        )
 
     def _compare_positions(self, stored: Mapping[int, Locked]) -> None:
         """Notice what was moved behind our back, so that a rewind reaches an idle replica too."""
@@ -404,7 +399,9 @@ class Pipeline:
     def _collect(self, polled: Polled) -> None:
         try:
             if len(polled.messages):
+                began = self._clock()
                 self._collector.take(polled.messages, polled.epochs)
+                self._observer.decoded(self._clock() - began)
             elif not self._lane.resting:
                 self._collector.retry()
         except TransientError as error:

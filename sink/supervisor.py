@@ -17,6 +17,7 @@ from sink.flush import Flusher
 from sink.kafka.clients import CLOSE_DEADLINE
 from sink.kafka.consumer import TopicConsumer
 from sink.pipeline import Pipeline
+from sink.watch import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,7 @@ class Member:
     pipeline: Pipeline
     hopeless: Callable[[], SinkError | None]
     """Says, while no service answers, whether waiting cannot help: a certificate or password that is refused."""
+    watch: Watch
     shutdown_timeout: float
     revisions: Revisions
     """The migrations that this version knows; the database must be at one that fits."""
@@ -66,6 +68,7 @@ class Runner:
         try:
             self._start()
             if not self._stop.is_set():
+                self.member.watch.enter("running")
                 self._loop()
         except SinkError as error:
             self.failure = error
@@ -74,7 +77,9 @@ class Runner:
             self.failure = SinkError(f"unexpected {type(error).__name__}: {error}")
             log.exception("halted by a fault of the sink itself", dataset=self.member.dataset)
         finally:
+            self.member.watch.enter("stopping", self.failure)
             self._end()
+            self.member.watch.enter("ended" if self.failure is None else "halted", self.failure)
 
     def _start(self) -> None:
         """Reach Kafka and the database, check that they belong together, join the group.
@@ -98,8 +103,11 @@ class Runner:
                 if refused == REFUSALS:
                     raise ConfigError(str(error)) from error
                 log.warning("waiting to start; nothing is lost", dataset=member.dataset, error=str(error))
+                member.watch.observed.retrying(error)
+                member.watch.stepped()
                 self._stop.wait(STARTUP_RETRY)
             else:
+                member.watch.observed.succeeded()
                 member.consumer.subscribe(member.pipeline)
                 return
 
@@ -118,6 +126,7 @@ class Runner:
         report_at = time.monotonic() + REPORT_EVERY
         while not self._stop.is_set() and pipeline.failure is None:
             pipeline.step()
+            self.member.watch.stepped()
             if time.monotonic() >= report_at:
                 report_at += REPORT_EVERY
                 self._report()

@@ -143,6 +143,7 @@ class Market:
             "SINK_KAFKA__BOOTSTRAP_SERVERS": self.servers.bootstrap_servers,
             "SINK_TOPIC_PREFIX": self.prefix,
             "SINK_GROUP_PREFIX": self.group,
+            "SINK_HTTP__PORT": "0",  # several run beside each other
             "SINK_STATE_DIRECTORY": str(self.directory / "state"),
             "SINK_REGISTRY__TIMEOUT": "20",  # a command of a test has no second try on a starved machine
             "SINK_ALLOW_INSECURE_DATABASE": "true",  # SINK_TEST_DATABASE_URL may name another host

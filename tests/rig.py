@@ -18,6 +18,7 @@ from sink.db.connect import open_connection
 from sink.errors import SinkError
 from sink.flush import Flushed, Flusher
 from sink.ledger import Claim, Source, Start
+from sink.observer import Observer
 from sink.pipeline import Options, Pipeline
 from sink.prepared import Prepared
 from tests.build import TOPIC
@@ -55,7 +56,15 @@ class FaultyFlusher(Flusher):
 class Rig:
     """A pipeline with everything around it in the test's hands; its clock moves a second with every step."""
 
-    def __init__(self, url: str, log: FakeLog, options: Options = EAGER, *, owner: str = "me") -> None:
+    def __init__(
+        self,
+        url: str,
+        log: FakeLog,
+        options: Options = EAGER,
+        *,
+        owner: str = "me",
+        observer: Observer | None = None,
+    ) -> None:
         self.url = url
         self.log = log
         self.now = 0.0
@@ -83,6 +92,7 @@ class Rig:
             options=options,
             clock=lambda: self.now,
             dice=random.Random(7),
+            observer=observer,
         )
         log.listener = self.pipeline
 

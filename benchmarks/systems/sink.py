@@ -26,6 +26,7 @@ class Sink(System):
             "SINK_REGISTRY__URL": job.registry_url,
             "SINK_TOPIC_PREFIX": prefix,
             "SINK_GROUP_PREFIX": job.group,
+            "SINK_HTTP__PORT": "0",  # several run beside each other
             "SINK_STATE_DIRECTORY": str(job.directory / "state"),
             "SINK_LOG__FORMAT": "json",
         }

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
@@ -16,6 +16,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from sink import handshake
 from sink.errors import BadMessage, ConfigError, DefinitionError, TransientError
+
+Outcome = Literal["answered", "refused", "failed"]
 
 NEGATIVE_TTL = 45.0
 """Seconds for which an id that the registry does not know is not asked for again."""
@@ -73,6 +75,7 @@ class Registry:
 
     Every method raises TransientError while no server answers (time-out, 429, 5xx) and DefinitionError where the
     registry refuses us. ``clock`` gives monotonic seconds, ``sleep`` waits between two attempts.
+    ``heard`` is told of each request.
     """
 
     def __init__(
@@ -82,13 +85,17 @@ class Registry:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         negative_ttl: float = NEGATIVE_TTL,
+        heard: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
+        self.answered: bool | None = None
+        """Whether a server answered when last asked, None before that; read on any thread."""
         self._urls = [_checked(url) for url in access.urls]
         if not self._urls:
             raise ConfigError("no registry is set; set SINK_REGISTRY__URL")
         self._http = _http(access)
         self._clock = clock
         self._negative_ttl = negative_ttl
+        self._heard = heard
         self._lock = Lock()
         self._schemas: dict[int, Any] = {}
         self._refused: dict[int, tuple[float, BadMessage]] = {}
@@ -103,6 +110,11 @@ class Registry:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    @property
+    def cached(self) -> int:
+        """How many schemas are known and not asked for again."""
+        return len(self._schemas)
 
     def schema_by_id(self, schema_id: int) -> Any:
         """Give a schema's JSON form; an id is asked for once, an unknown one again only after a while.
@@ -190,14 +202,22 @@ class Registry:
             try:
                 response, content = self._request(method, url + path, body)
             except httpx.TransportError as error:
+                self._failed()
                 failures.append(f"{url}: {_cause(url, error)}")
                 continue
             if response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
+                self._failed()
                 failures.append(f"{url}: answers {response.status_code}")
                 continue
+            self.answered = True
+            self._heard("answered" if response.is_success else "refused")
             self._urls = [url, *(other for other in self._urls if other != url)]
             return _Answer(response.status_code, _json(content))
         raise TransientError(f"the schema registry cannot be asked ({'; '.join(failures)})")
+
+    def _failed(self) -> None:
+        self.answered = False
+        self._heard("failed")
 
     def _request(self, method: str, url: str, body: object) -> tuple[httpx.Response, bytes]:
         """Ask one server; raises BadMessage (``wrong_record``) where the answer is too large to be read."""

@@ -29,6 +29,7 @@ COMMANDS = {
     "check": "Look at broker, registry and database as `sink run` would use them, and name everything wrong with its"
     " cure.",
     "config": "Check the settings and print what is in force, redacted, with the source of each value.",
+    "metrics": "List every metric that `sink run` gives at /metrics, with its type, labels and meaning.",
     "topics": "Check or create the market topics, one per dataset.",
     "schemas": "Check and register the shipped Avro schemas.",
     "stack": "Development servers: a real broker, schema registry and database.",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from sink import transport
-from sink.avro.registry import Registry, RegistryAccess
+from sink.avro.registry import Outcome, Registry, RegistryAccess
 from sink.datasets import DATASETS, Dataset
 from sink.db.connect import conninfo
 from sink.errors import ConfigError
@@ -53,8 +53,13 @@ def registry_urls(address: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def registry(settings: Settings, *, url: str | None) -> Iterator[Registry | None]:
-    """Give the registry's client for a while, or None where no registry is set; ``url`` comes before the setting."""
+def registry(
+    settings: Settings, *, url: str | None, heard: Callable[[Outcome], None] = lambda _: None
+) -> Iterator[Registry | None]:
+    """Give the registry's client for a while, or None where no registry is set; ``url`` comes before the setting.
+
+    ``heard`` is told of each request to it.
+    """
     address = url or settings.registry.url
     if address is None:
         yield None
@@ -71,7 +76,8 @@ def registry(settings: Settings, *, url: str | None) -> Iterator[Registry | None
             cert_location=_text(access.cert_location),
             key_location=_text(access.key_location),
             timeout=access.timeout,
-        )
+        ),
+        heard=heard,
     )
     try:
         yield client

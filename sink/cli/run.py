@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Annotated
 
 import typer
@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sink import supervisor
 from sink.avro.decode import Decoder
 from sink.avro.registry import Registry
-from sink.cli import connections, garbage, options, wiring
+from sink.cli import connections, garbage, options, served, wiring
 from sink.datasets import Dataset
 from sink.db.connect import open_connection
 from sink.db.target import revisions_in
@@ -26,8 +26,10 @@ from sink.errors import SinkError
 from sink.flush import Flusher
 from sink.kafka.consumer import TopicConsumer
 from sink.kafka.reach import hopeless as kafka_hopeless
+from sink.observed import Observed
 from sink.resources import resource_folder
 from sink.settings import Settings
+from sink.watch import Watch
 
 app = typer.Typer(add_completion=False)
 
@@ -55,8 +57,11 @@ def run(
     settings = options.settings_from(file)
     chosen = connections.chosen(names or [])
     stop = stop_on_signals(settings)
-    with connections.registry(settings, url=None) as registry, _bars(chosen, until_caught_up=until_caught_up) as bars:
+    with ExitStack() as stack:
+        registry = stack.enter_context(connections.registry(settings, url=None, heard=served.count_request))
         members = [member_of(dataset, settings, registry) for dataset in chosen]
+        stack.enter_context(served.served(settings, [member.watch for member in members], registry))
+        bars = stack.enter_context(_bars(chosen, until_caught_up=until_caught_up))
         garbage.settle()
         failures = supervisor.run(members, stop=stop, progress=bars)
     if failures and (until_caught_up or len(failures) == len(members)):
@@ -97,6 +102,7 @@ def member_of(
         connect=lambda: open_connection(url, application_name=f"sink {dataset.name} {owner}"),
         limits=wiring.limits_of(settings),
     )
+    observed = Observed(dataset.name)
     pipeline = wiring.pipeline_of(
         dataset,
         settings,
@@ -105,6 +111,17 @@ def member_of(
         decoder=wiring.careful(make_decoder(dataset, settings, registry), settings, source.topic, source.sink_id),
         flusher=flusher,
         options=wiring.options_of(settings),
+        observer=observed,
+    )
+    watch = Watch(
+        dataset=dataset.name,
+        group=source.sink_id,
+        topic=source.topic,
+        observed=observed,
+        pipeline=pipeline,
+        consumer=consumer,
+        database=flusher,
+        registry=registry,
     )
     return supervisor.Member(
         dataset=dataset.name,
@@ -112,6 +129,7 @@ def member_of(
         consumer=consumer,
         flusher=flusher,
         pipeline=pipeline,
+        watch=watch,
         hopeless=lambda: kafka_hopeless(kafka) or database_hopeless(url, os.environ),
         shutdown_timeout=settings.shutdown_timeout,
         revisions=revisions_in(resource_folder("migrations")),

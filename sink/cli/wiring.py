@@ -26,6 +26,7 @@ from sink.kafka.clients import CLOSE_DEADLINE, without_group
 from sink.kafka.consumer import TopicConsumer
 from sink.kafka.log import Log
 from sink.ledger import Source
+from sink.observer import Observer
 from sink.pipeline import Options, Pipeline
 from sink.settings import Settings
 from sink.tasks import ThreadWriter
@@ -132,6 +133,7 @@ def pipeline_of(
     decoder: Decoder,
     flusher: Flusher,
     options: Options,
+    observer: Observer | None = None,
 ) -> Pipeline:
     """Put the loop together."""
     assignment = Assignment()
@@ -154,4 +156,5 @@ def pipeline_of(
         options=options,
         clock=time.monotonic,
         dice=random.Random(),  # noqa: S311 (spreads retries, guards nothing)
+        observer=observer,
     )

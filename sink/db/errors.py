@@ -64,8 +64,8 @@ def translate(error: SQLAlchemyError | psycopg.Error) -> SinkError:
         return SinkError(f"the database library failed: {type(cause).__name__}")
     for prefix, kind, sentence in _STATES:
         if state.startswith(prefix):
-            return kind(sentence.format(said=said, state=state))
-    return SinkError(f"the database refused: {said} (SQLSTATE {state})")
+            return kind(sentence.format(said=said, state=state), sqlstate=state)
+    return SinkError(f"the database refused: {said} (SQLSTATE {state})", sqlstate=state)
 
 
 _RETRY = "; the same call may succeed later"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, libversion
 from confluent_kafka.admin import AdminClient
 
 from sink.errors import ConfigError
@@ -14,6 +14,11 @@ from sink.kafka.logs import remarks
 
 CLOSE_DEADLINE = 5.0
 """Seconds for a consumer to leave its group and close."""
+
+
+def librdkafka_version() -> str:
+    """Name the version of librdkafka that is loaded."""
+    return str(libversion()[0])
 
 
 def without_group(options: Mapping[str, str]) -> dict[str, str]:

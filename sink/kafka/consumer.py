@@ -75,11 +75,12 @@ class TopicConsumer:
     def __init__(self, *, options: Mapping[str, str], topic: str, group: str, contact: Contact | None = None) -> None:
         self.topic = topic
         self._group = group
-        self._contact = contact or Contact()
+        self.contact = contact or Contact()
+        """What the client tells of itself every few seconds."""
         settings: dict[str, object] = {**DEFAULTS, **options, **OWNED, "group.id": group}
         if settings.get("group.protocol") != "consumer":
             settings.setdefault("partition.assignment.strategy", "cooperative-sticky")
-        settings |= {"error_cb": self._on_error, "on_commit": _on_commit, "stats_cb": self._contact.hear}
+        settings |= {"error_cb": self._on_error, "on_commit": _on_commit, "stats_cb": self.contact.hear}
         self._settings = settings
         self._consumer = self._made()
         self._questions = TopicQuestions(partial(admin_client, options, module=__name__), topic, cure=self._cure)
@@ -132,7 +133,7 @@ class TopicConsumer:
         if self._listener_failed:
             self._listener_failed = False
             raise TransientError(f"a rebalance of {self.topic} broke off")
-        if self._contact.lost:
+        if self.contact.lost:
             self._begin_anew()
             raise TransientError(f"Kafka's client had forgotten all brokers of {self.topic}; a new one takes its place")
         return self._sorted_out(received)
@@ -140,7 +141,7 @@ class TopicConsumer:
     def _begin_anew(self) -> None:
         """Replace a client that would never ask a broker again, as if this process had crashed and started anew."""
         old, held = self._consumer, [one.partition for one in self._consumer.assignment()]
-        self._contact.begin_anew()
+        self.contact.begin_anew()
         self._consumer = self._made()
         threading.Thread(target=old.close, name=f"close {self.topic}", daemon=True).start()
         if self._taken is not None:
@@ -240,15 +241,17 @@ class TopicConsumer:
 
     def lag(self, positions: Mapping[int, int]) -> int | None:
         """Count the messages behind these positions, as far as the last fetches tell; None while they tell nothing."""
-        behind = 0
-        for partition, position in positions.items():
-            try:
-                _, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
-            except (KafkaException, RuntimeError):
-                return None
-            if high >= 0:
-                behind += max(0, high - position)
-        return behind
+        heard = {partition: self.heard_end(partition) for partition in positions}
+        ends = {partition: end for partition, end in heard.items() if end is not None}
+        return sum(max(0, end - positions[partition]) for partition, end in ends.items()) if ends else None
+
+    def heard_end(self, partition: int) -> int | None:
+        """Give the offset behind the last readable message, as far as the last fetch tells; None where none has."""
+        try:
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
+        except (KafkaException, RuntimeError):  # the latter once it is closed
+            return None
+        return end if end >= 0 else None
 
     def committed(self, partitions: Sequence[int], wait: float = 5) -> dict[int, Committed]:
         """Give the group's commits of these partitions, where there are any."""
@@ -265,7 +268,9 @@ class TopicConsumer:
         try:
             metadata = self._consumer.list_topics(self.topic, timeout=wait).topics[self.topic]
         except KafkaException as error:
+            self.contact.connected = False
             raise translated(cause(error), doing=f"asking the broker for {self.topic}") from error
+        self.contact.connected = True
         if metadata.error is not None:
             doing = f"asking for the partitions of {self.topic}"
             raise translated(metadata.error, doing=doing, cure=self._cure(metadata.error))

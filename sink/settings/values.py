@@ -108,6 +108,24 @@ class Breaker(Group):
     )
 
 
+class Http(Group):
+    """Where metrics, health and status can be asked for."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Whether `sink run` answers `/livez`, `/readyz`, `/metrics`, `/status` and, for people, `/`.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address to listen on; `0.0.0.0` for all. Nobody is asked for a password: what can be read there"
+        " are names, offsets and counts, never messages.",
+    )
+    port: int = Field(
+        default=8080, ge=0, le=65535, description="Port to listen on; 0 takes any that is free, and logs which."
+    )
+
+
 class Log(Group):
     """What is logged to stderr, and how."""
 
@@ -217,6 +235,7 @@ class Settings(BaseSettings):
     allow_insecure_registry: bool = Field(
         default=False, description="Let the registry's password cross the network without TLS."
     )
+    http: Http = Field(default_factory=Http)
     log: Log = Field(default_factory=Log)
 
     @classmethod

@@ -32,8 +32,8 @@ def understood(words: tuple[str, ...], root: Any, *, typed: bool) -> None:
     if typed:
         command.make_context(name, rest)
         return
-    below = [word for word in rest if not word.startswith("-")]
-    assert not hasattr(command, "commands") or not below, f"there is no command {' '.join(words)}"
+    unread = [word for word in rest if not word.startswith("-")]
+    assert not hasattr(command, "commands") or not unread, f"there is no command {' '.join(words)}"
     known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)} | {"--help"}
     assert {word.partition("=")[0] for word in rest if word.startswith("-")} <= known
 

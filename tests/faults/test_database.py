@@ -71,6 +71,7 @@ def check_waits(flusher: Flusher, engine: Engine, sqlstate: str) -> None:
         flusher.flush(batch(TOLD), claims)
 
     assert not isinstance(caught.value, OversizeError)
+    assert caught.value.sqlstate == sqlstate, "retries are counted by it"
     assert nothing_happened(engine)
     mend_inserts(engine)
     assert same_flush_passes(flusher, engine)

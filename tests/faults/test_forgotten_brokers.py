@@ -139,3 +139,38 @@ def test_contact_is_lost_when_two_reports_in_a_row_name_no_broker(reports: list[
     assert contact.lost is lost
     contact.begin_anew()
     assert not contact.lost
+
+
+def test_contact_tells_whether_a_broker_answers_whether_we_are_a_member_and_what_is_committed() -> None:
+    contact = Contact()
+    assert (contact.connected, contact.joined, contact.commits) == (None, False, {}), "nothing was reported yet"
+    down = {"source": "learned", "state": "DOWN"}
+    partitions = {"0": {"committed_offset": 12}, "1": {"committed_offset": -1001}, "-1": {"committed_offset": -1001}}
+    report = {
+        "brokers": {"one": down, "two": {"source": "learned", "state": "UP"}},
+        "cgrp": {"join_state": "steady"},
+        "topics": {"market.trades": {"partitions": partitions}},
+    }
+    contact.hear(json.dumps(report))
+    assert (contact.connected, contact.joined, contact.commits) == (True, True, {0: 12})
+    coordinator = {"source": "logical", "state": "UP"}
+    contact.hear(json.dumps(report | {"brokers": {"one": down, "c": coordinator}, "cgrp": {"join_state": "wait-join"}}))
+    assert (contact.connected, contact.joined) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("group", "joined"),
+    [
+        ({}, False),
+        ({"join_state": "init", "state": "up", "stateage": 3_000}, False),
+        ({"join_state": "init", "state": "up", "stateage": 12_000}, True),
+        ({"join_state": "init", "state": "wait-coord", "stateage": 12_000}, False),
+        ({"join_state": "wait-sync", "state": "up", "stateage": 12_000}, False),
+    ],
+)
+def test_a_member_of_the_newer_protocol_that_hears_nothing_for_ten_seconds_has_no_partition(
+    group: dict[str, object], *, joined: bool
+) -> None:
+    contact = Contact()
+    contact.hear(json.dumps({"brokers": {}, "cgrp": group}))
+    assert contact.joined is joined

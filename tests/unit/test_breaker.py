@@ -61,7 +61,9 @@ def test_what_only_the_flush_finds_trips_it_too() -> None:
 def test_its_state_says_how_close_it_is_and_why_it_is_open() -> None:
     breaker = Breaker(LIMITS)
     breaker.observe(80, [*bad(10, "7"), *bad(3, "8")], frozenset({"1"}))
-    assert breaker.state() == BreakerState(seen=80, bad=13, share=0.13, schema="7", run=10, why=None)
+    assert breaker.state() == BreakerState(
+        seen=80, bad=13, share=0.13, limit=LIMITS.share, schema="7", run=10, why=None
+    )
     assert str(breaker.state()) == "closed: 13 of the last 80 messages bad"
 
     sentence = breaker.observe(60, bad(20, "7"), frozenset({"1"}))

@@ -8,7 +8,10 @@ from __future__ import annotations
 import gc
 import sys
 import tracemalloc
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -24,7 +27,11 @@ from sink.batch import Batch
 from sink.datasets import DATASETS
 from sink.db.models import table_of
 from sink.db.upsert import flushed_columns
+from sink.flush import Flushed
 from sink.kafka.consumer import TopicConsumer
+from sink.ledger import Claim, Entry
+from sink.observed import Observed
+from sink.observer import Size
 from sink.prepared import prepare
 from tests.budget import exceeded
 from tests.build import NOON, TOPIC
@@ -91,26 +98,39 @@ def per_message(measure: Callable[[list[Message]], float]) -> float:
     return (measure(many) - measure(few)) / (MANY - FEW)
 
 
+@dataclass(slots=True)
+class Calls:
+    """Calls counted so far."""
+
+    count: int = 0
+
+
+@contextmanager
+def called() -> Iterator[Calls]:
+    """Count the calls that Python's own code makes within the block."""
+    counted = Calls()
+
+    def heard(frame: Any, event: str, argument: Any) -> None:
+        del frame, argument
+        counted.count += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    gc.disable()  # a collection would call what others want to hear of it
+    sys.setprofile(heard)
+    try:
+        yield counted
+    finally:
+        sys.setprofile(before)
+        gc.enable()
+
+
 def test_python_does_no_more_for_a_message_than_its_budget_says() -> None:
     decoder = decoder_of(TRADES, registry=None)
 
     def calls(given: list[Message]) -> float:
-        count = 0
-
-        def heard(frame: Any, event: str, argument: Any) -> None:
-            nonlocal count
-            del frame, argument
-            count += event in {"call", "c_call"}
-
-        before = sys.getprofile()
-        gc.disable()  # a collection would call what others want to hear of it
-        sys.setprofile(heard)
-        try:
+        with called() as counted:
             worked_off(decoder, given)
-        finally:
-            sys.setprofile(before)
-            gc.enable()
-        return count
+        return counted.count
 
     def blocks(given: list[Message]) -> float:
         gc.collect()
@@ -136,4 +156,31 @@ def test_python_does_no_more_for_a_message_than_its_budget_says() -> None:
         "peak_bytes_per_message": round(per_message(peak)),
     }
     found = exceeded("python", measured)
+    assert not found, "\n".join(found)
+
+
+def test_who_watches_costs_nothing_for_a_message_and_a_bounded_number_of_calls_for_a_flush() -> None:
+    """Counted for a poll, its decoding and its flush of four partitions, beside what the work itself takes."""
+    observed = Observed("trades")
+
+    def observe(messages: int) -> None:
+        claim = Claim(partition=0, token=uuid.UUID(int=0), seq=1, start=0)
+        entries = [
+            Entry(
+                partition=number, from_offset=0, to_offset=messages, claim=claim, messages=messages, last_event_at=NOON
+            )
+            for number in range(4)
+        ]
+        observed.polled(0.01)
+        observed.decoded(0.01)
+        observed.flushed(Flushed(entries=entries, durable_at=NOON), Size(messages=messages, size=1, prepare=0, wait=0))
+
+    def calls(messages: int) -> int:
+        with called() as counted:
+            observe(messages)
+        return counted.count
+
+    calls(1)  # lazily made series are there from now on
+    assert calls(10) == calls(100_000)
+    found = exceeded("observing", {"calls_per_flush": calls(10)})
     assert not found, "\n".join(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -46,6 +47,27 @@ def test_a_known_id_is_asked_for_once(fake: FakeRegistry) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(registry.schema_by_id, [7] * 32)) == [SCHEMA] * 32
     assert fake.asked == ["/schemas/ids/7"]
+
+
+def test_requests_are_told_by_outcome_and_whether_a_server_answered(fake: FakeRegistry) -> None:
+    told: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        dead = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    registry = Registry(RegistryAccess(urls=(dead, fake.url)), sleep=lambda _seconds: None, heard=told.append)
+    heard = [registry.answered]
+    fake.answers["/schemas/ids/7"] = schema_answer(SCHEMA)
+    registry.schema_by_id(7)
+    registry.schema_by_id(7)
+    assert (told, registry.cached) == (["failed", "answered"], 1)
+    with pytest.raises(BadMessage):
+        registry.schema_by_id(8)
+    assert (told[2:], registry.cached) == (["refused"], 1)
+    fake.answers["/schemas/ids/9"] = (503, "")
+    heard.append(registry.answered)
+    with pytest.raises(TransientError):
+        registry.schema_by_id(9)
+    assert set(told[3:]) == {"failed"}
+    assert [*heard, registry.answered] == [None, True, False]
 
 
 def test_fault_03_an_unknown_id_is_asked_for_again_only_after_a_while(fake: FakeRegistry) -> None:

@@ -42,6 +42,7 @@ def test_by_sqlstate(state: str, kind: type[SinkError], step: str) -> None:
         translated = translate(error)
         assert type(translated) is kind
         assert step in str(translated)
+        assert translated.sqlstate == state
 
 
 def test_a_lost_connection_has_no_sqlstate_and_may_come_back() -> None:
