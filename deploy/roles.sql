@@ -84,9 +84,12 @@ BEGIN
     GRANT SELECT ON ALL TABLES IN SCHEMA sink TO sink_reader;
     -- Retention decides what is deleted, so the writer only reads it.
     REVOKE INSERT, UPDATE, DELETE ON sink.retention FROM sink_writer;
-    ALTER FUNCTION sink.set_retention(regclass, interval) OWNER TO sink_owner;
-    ALTER FUNCTION sink.drop_expired_chunks() OWNER TO sink_owner;
-    GRANT EXECUTE ON FUNCTION sink.drop_expired_chunks() TO sink_writer;
+    FOR name IN SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'sink'::regnamespace LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO sink_owner', name);
+        IF starts_with(name, 'sink.drop_expired_chunks(') THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO sink_writer', name);
+        END IF;
+    END LOOP;
     ALTER TABLE public.alembic_version OWNER TO sink_owner;
     GRANT SELECT ON public.alembic_version TO sink_writer, sink_reader;
 END

@@ -57,6 +57,10 @@ def run(
     stop = stop_on_signals(settings)
     with connections.registry(settings, url=None) as registry, _bars(chosen, until_caught_up=until_caught_up) as bars:
         members = [member_of(dataset, settings, registry) for dataset in chosen]
+        if not until_caught_up:
+            threading.Thread(
+                target=wiring.housekeeper_of(chosen, settings).run, args=(stop,), name="housekeeping", daemon=True
+            ).start()
         garbage.settle()
         failures = supervisor.run(members, stop=stop, progress=bars)
     if failures and (until_caught_up or len(failures) == len(members)):

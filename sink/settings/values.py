@@ -108,6 +108,24 @@ class Breaker(Group):
     )
 
 
+class Housekeeping(Group):
+    """What `sink run` does beside its loops."""
+
+    every: Seconds = Field(
+        default=3600.0,
+        description="How often expired chunks are dropped (on the Apache-2 edition; the community edition has policies)"
+        " and the ledger is pruned, in seconds, give or take a tenth.",
+    )
+    ledger_days: float = Field(
+        default=400.0,
+        ge=0,
+        le=36_500,
+        allow_inf_nan=False,
+        description="How long entries of `sink.flushes` stay, in days; 0: for ever. `sink verify` and `sink trace` tell"
+        " nothing of messages before that.",
+    )
+
+
 class Log(Group):
     """What is logged to stderr, and how."""
 
@@ -217,6 +235,7 @@ class Settings(BaseSettings):
     allow_insecure_registry: bool = Field(
         default=False, description="Let the registry's password cross the network without TLS."
     )
+    housekeeping: Housekeeping = Field(default_factory=Housekeeping)
     log: Log = Field(default_factory=Log)
 
     @classmethod

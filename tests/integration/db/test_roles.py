@@ -109,6 +109,7 @@ def test_reader_reads_and_nothing_else(reader: Engine, engine: Engine) -> None:
     assert refused(reader, "UPDATE trades SET price = 2")
     assert refused(reader, "DELETE FROM sink.positions")
     assert refused(reader, "SELECT sink.drop_expired_chunks()")
+    assert refused(reader, "SELECT sink.drop_expired_chunks('trades')")
 
 
 def test_later_tables_are_covered(writer: Engine, engine: Engine) -> None:
@@ -135,6 +136,7 @@ def test_roles_after_a_migration_by_the_administrator(empty_database_url: str) -
         connection.execute(text(NOW_TRADE))
         connection.execute(text("DELETE FROM sink.flushes"))
         connection.execute(text("SELECT sink.drop_expired_chunks()"))
+        connection.execute(text("SELECT sink.drop_expired_chunks('trades')"))
     assert refused(writer, "DELETE FROM trades")
     assert refused(writer, "UPDATE sink.retention SET drop_after = INTERVAL '1 second'")
     migrator = plain_engine(in_database(empty_database_url, url.database, user="sink_migrator"))
