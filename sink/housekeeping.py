@@ -35,10 +35,12 @@ class House:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """How often chunks and ledger are cleaned, in seconds, and how long entries of the ledger stay (None: for ever)."""
+    """How often chunks and ledger are cleaned, in seconds, and how long entries of the ledger stay."""
 
-    every: float
+    every: float | None
+    """None: never."""
     keep_ledger: timedelta | None
+    """None: for ever."""
 
 
 class Housekeeper:
@@ -59,7 +61,11 @@ class Housekeeper:
     ) -> None:
         self._houses, self._upkeep, self._schedule = houses, upkeep, schedule
         self._clock, self._now, self._dice = clock, now, dice
-        self._due = {self._measure: clock(), self._clean: clock() + dice.uniform(0, min(SOON, schedule.every))}
+        self._every = {self._measure: MEASURE_EVERY}
+        self._due = {self._measure: clock()}
+        if schedule.every is not None:
+            self._every[self._clean] = schedule.every
+            self._due[self._clean] = clock() + dice.uniform(0, min(SOON, schedule.every))
         self._failing: set[tuple[str, str]] = set()
 
     def run(self, stop: threading.Event) -> None:
@@ -69,11 +75,10 @@ class Housekeeper:
 
     def turn(self) -> None:
         """Do what is due now."""
-        every = {self._measure: MEASURE_EVERY, self._clean: self._schedule.every}
         for chore, due in list(self._due.items()):
             if self._clock() >= due:
                 chore()
-                self._due[chore] = self._clock() + every[chore] * self._dice.uniform(1 - JITTER, 1 + JITTER)
+                self._due[chore] = self._clock() + self._every[chore] * self._dice.uniform(1 - JITTER, 1 + JITTER)
 
     def _measure(self) -> None:
         for house in self._houses:

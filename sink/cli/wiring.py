@@ -166,7 +166,7 @@ def housekeeper_of(datasets: Sequence[Dataset], settings: Settings) -> Housekeep
         [House(dataset=dataset.name, source=source_of(dataset, settings)) for dataset in datasets],
         Upkeep(connections.database_url(settings), application_name=f"sink housekeeping {owner_name()}"),
         Schedule(
-            every=kept.every,
+            every=kept.every or None,
             keep_ledger=timedelta(days=kept.ledger_days) if kept.ledger_days else None,
         ),
         clock=time.monotonic,

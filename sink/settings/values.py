@@ -111,10 +111,13 @@ class Breaker(Group):
 class Housekeeping(Group):
     """What `sink run` does beside its loops."""
 
-    every: Seconds = Field(
+    every: float = Field(
         default=3600.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
         description="How often expired chunks are dropped (on the Apache-2 edition; the community edition has policies)"
-        " and the ledger is pruned, in seconds, give or take a tenth.",
+        " and the ledger is pruned, in seconds, give or take a tenth; 0: never.",
     )
     ledger_days: float = Field(
         default=400.0,

@@ -74,7 +74,7 @@ def clock() -> Time:
     return Time()
 
 
-def keeper(upkeep: Upkeep, clock: Time, *, every: float = EVERY, days: int | None = 400) -> Housekeeper:
+def keeper(upkeep: Upkeep, clock: Time, *, every: float | None = EVERY, days: int | None = 400) -> Housekeeper:
     return Housekeeper(
         [House(dataset="trades", source=Source(sink_id="sink.trades", topic="market.trades"))],
         upkeep,
@@ -156,6 +156,14 @@ def test_a_ledger_that_is_kept_for_ever_is_not_pruned(upkeep: Answering, clock: 
     kept.turn()
     assert upkeep.asked["drop trades"] == 1
     assert not [name for name in upkeep.asked if name.startswith("prune")]
+
+
+def test_cleaning_can_be_switched_off(upkeep: Answering, clock: Time) -> None:
+    """For a while, as where old data is filled in beside live replicas; tables are measured all the same."""
+    kept = keeper(upkeep, clock, every=None)
+    clock.seconds += SOON
+    kept.turn()
+    assert upkeep.asked == {"measure trades": 1, "quarantine sink.trades market.trades": 1}
 
 
 def test_a_failure_is_told_once_and_tried_again(upkeep: Answering, clock: Time) -> None:
