@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
+from sink.db.hypertables import is_community
 from tests.fix_database import in_database, migrate, plain_engine, prepare_roles
 
 TRADE = "INSERT INTO trades (symbol, trade_ts, trade_id, price, quantity, is_buyer_maker)"
@@ -56,6 +57,13 @@ def test_everything_belongs_to_the_owner(engine: Engine) -> None:
             )
         ).all()
     assert owners == ["sink_owner"]
+
+
+def test_the_owner_may_log_in_where_policies_run_as_it(engine: Engine) -> None:
+    """TimescaleDB refuses a policy on a table whose owner may not; without policies nobody needs to."""
+    with engine.connect() as connection:
+        may = connection.scalar(text("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'sink_owner'"))
+        assert may == is_community(connection)
 
 
 def test_writer_inserts_and_updates_across_a_new_chunk(writer: Engine, engine: Engine) -> None:
