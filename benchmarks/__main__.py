@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import plan, ratios, scaling, sizing
+from benchmarks import chunks, plan, ratios, scaling, sizing
 from benchmarks import systems as known
 from benchmarks.lost_day import play as play_lost_day
 from benchmarks.plan import Bulk
@@ -110,6 +110,21 @@ def weigh(
     path = out or SIZES
     found.write(path)
     typer.echo(f"written to {path}; docs/scaling.md comes from it with: python -m benchmarks scaling")
+
+
+@app.command("chunks")
+def new_chunks(
+    *,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each kind.")] = 20,
+    directory: _Directory = _STACK,
+) -> None:
+    """Compare a COPY into a chunk that is there with one into a chunk that it makes, alone and four at once.
+
+    Example: ``python -m benchmarks chunks --rounds 10``
+    """
+    with world(directory, SilentSteps(), os.environ) as servers:
+        for compared in chunks.play(servers, rounds=rounds, now=datetime.now(UTC)):
+            typer.echo(str(compared))
 
 
 @app.command("scaling")

@@ -6,7 +6,7 @@
 --
 -- then give the roles that log in a password, in psql: \password sink_migrator (and sink_writer, sink_reader).
 --
---   sink_owner     owns every table and function; nobody logs in as it
+--   sink_owner     owns every table and function; nobody logs in as it (TimescaleDB's policies do)
 --   sink_migrator  logs in for `sink migrate` only, and acts as sink_owner in this database
 --   sink_writer    logs in for `sink run`: reads and writes rows, deletes only the sink's own bookkeeping
 --   sink_reader    logs in for dashboards and APIs: reads
@@ -36,6 +36,16 @@ END
 $$;
 
 CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public;
+
+-- TimescaleDB's policies, which the community edition has, run as the table's owner and want one that may log in. It has
+-- no password, so nobody gets in as it but where pg_hba.conf asks for none.
+DO $$
+BEGIN
+    IF current_setting('timescaledb.license', true) = 'timescale' THEN
+        ALTER ROLE sink_owner LOGIN;
+    END IF;
+END
+$$;
 
 -- The database and schema public.
 DO $$
@@ -84,9 +94,12 @@ BEGIN
     GRANT SELECT ON ALL TABLES IN SCHEMA sink TO sink_reader;
     -- Retention decides what is deleted, so the writer only reads it.
     REVOKE INSERT, UPDATE, DELETE ON sink.retention FROM sink_writer;
-    ALTER FUNCTION sink.set_retention(regclass, interval) OWNER TO sink_owner;
-    ALTER FUNCTION sink.drop_expired_chunks() OWNER TO sink_owner;
-    GRANT EXECUTE ON FUNCTION sink.drop_expired_chunks() TO sink_writer;
+    FOR name IN SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'sink'::regnamespace LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO sink_owner', name);
+        IF starts_with(name, 'sink.drop_expired_chunks(') THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO sink_writer', name);
+        END IF;
+    END LOOP;
     ALTER TABLE public.alembic_version OWNER TO sink_owner;
     GRANT SELECT ON public.alembic_version TO sink_writer, sink_reader;
 END

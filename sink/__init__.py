@@ -4,7 +4,8 @@ Where to find things, top to bottom; imports only go down:
 
 - ``cli``: one file a command, the place where objects are built and wired
 - ``quarantine``: kept messages looked at, tried again, handed on
-- ``supervisor``: ``sink run``, a pipeline in a thread for each dataset; ``replaying``: the same pipeline over a stretch
+- ``supervisor``: ``sink run``, a pipeline in a thread for each dataset; ``housekeeping``: old chunks and ledger entries
+  go, tables are measured; ``replaying``: the same pipeline over a stretch
   of a topic; ``producing``: producer, exchange dumps, simulator; ``inspection``: check, status; ``adoption``: positions
   from elsewhere; ``stack``: the development servers
 - ``http``: what a running sink answers: metrics, health, status, a page; it reads the views that ``watch`` publishes

@@ -13,6 +13,7 @@ import pytest
 
 from sink.stack import Stack
 from sink.stack.docker import engine_answers
+from tests.wheels import released
 
 _DESELECTED = pytest.StashKey[Counter[str]]()
 
@@ -24,6 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "needs_native: runs where there is no Docker engine, or the native tools as well"
     )
     config.addinivalue_line("markers", "needs_community: runs only on TimescaleDB's community edition")
+    config.addinivalue_line("markers", "needs_last_release: runs only where git has the commit of tests/LAST_RELEASE")
     config.addinivalue_line("markers", "needs_apache: runs only on the Apache-2 edition of TimescaleDB")
 
 
@@ -82,9 +84,14 @@ def _apache() -> bool:
     return not _community()
 
 
+def _last_release() -> bool:
+    return released() is not None
+
+
 _CAPABILITIES = {
     "needs_docker": _docker,
     "needs_native": _native,
     "needs_community": _community,
     "needs_apache": _apache,
+    "needs_last_release": _last_release,
 }

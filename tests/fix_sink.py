@@ -146,6 +146,7 @@ class Market:
             "SINK_HTTP__PORT": "0",  # several run beside each other
             "SINK_STATE_DIRECTORY": str(self.directory / "state"),
             "SINK_REGISTRY__TIMEOUT": "20",  # a command of a test has no second try on a starved machine
+            "SINK_HOUSEKEEPING__EVERY": "0",  # rows of tests may be older than their retention
             "SINK_ALLOW_INSECURE_DATABASE": "true",  # SINK_TEST_DATABASE_URL may name another host
             **variables,
         }

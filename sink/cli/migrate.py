@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,10 @@ def migrate(
     ] = False,
     sql: Annotated[bool, typer.Option("--sql", help="Change nothing; print the SQL for an empty database.")] = False,
     wait: Annotated[float, typer.Option(help="Seconds to wait for another migration.")] = migrating.WAIT,
+    columnstore: Annotated[
+        Literal["on", "off"] | None,
+        typer.Option(help="Let old chunks turn into columnstore, or no more (TimescaleDB's community edition)."),
+    ] = None,
     migrations: Annotated[Path | None, typer.Option(help="Folder of the migrations, instead of our own.")] = None,
 ) -> None:
     """Make or update the tables: run this before the first start and with each new version.
@@ -35,17 +39,18 @@ def migrate(
 
     - `sink migrate`
     - `sink migrate --check`
+    - `sink migrate --columnstore on`
     """
     folder = resource_folder("migrations", migrations)
     if sql:
-        migrating.write_sql(folder, sys.stdout, revision=revision)
+        migrating.write_sql(folder, sys.stdout, revision=revision, columnstore=columnstore)
         return
     url = load().database_url.get_secret_value()
     if check:
         migrating.check(url, folder)
         typer.echo("the database is as this version needs it")
         return
-    migrating.upgrade(url, folder, _say, revision=revision, wait=wait)
+    migrating.upgrade(url, folder, _say, revision=revision, wait=wait, columnstore=columnstore)
     typer.echo("the tables are up to date")
 
 

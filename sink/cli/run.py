@@ -62,6 +62,10 @@ def run(
         members = [member_of(dataset, settings, registry) for dataset in chosen]
         stack.enter_context(served.served(settings, [member.watch for member in members], registry))
         bars = stack.enter_context(_bars(chosen, until_caught_up=until_caught_up))
+        if not until_caught_up:
+            threading.Thread(
+                target=wiring.housekeeper_of(chosen, settings).run, args=(stop,), name="housekeeping", daemon=True
+            ).start()
         garbage.settle()
         failures = supervisor.run(members, stop=stop, progress=bars)
     if failures and (until_caught_up or len(failures) == len(members)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Any
 
 from alembic.autogenerate import comparators
@@ -16,6 +17,7 @@ from sink.db.hypertables import (
     INFO_KEY,
     Hypertable,
     chunk_sql,
+    columnstore_sql,
     convert_sql,
     create_sql,
     hypertable_of,
@@ -112,7 +114,15 @@ def differences(wanted: Mapping[str, Hypertable], found: Mapping[str, Hypertable
             )
         if have.retain != want.retain:
             operations.append(_retention(name, want, have))
+        # off is an operator's choice, and a policy where the model has none is one as well
+        if have.columnstore is not None and want.columnstore is not None and have.columnstore != want.columnstore:
+            operations.append(_columnstore(name, want.columnstore, have.columnstore))
     return operations
+
+
+def _columnstore(name: str, want: timedelta, have: timedelta) -> HypertableOp:
+    finding = f"chunks of {name} turn into columnstore after {have}, the model says {want}"
+    return HypertableOp(columnstore_sql(name, want), undo=columnstore_sql(name, have), finding=finding)
 
 
 def _retention(name: str, want: Hypertable, have: Hypertable | None) -> HypertableOp:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from logging.config import fileConfig
 from typing import Any
@@ -18,11 +18,13 @@ from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from sink.db import columnstore
 from sink.db.autogenerate import include_name, include_object, rewriter
 from sink.db.connect import conninfo
 from sink.db.errors import explain_connect, parse_url, sqlstate_of, translate
 from sink.db.models import Base
 from sink.db.preflight import (
+    Report,
     judge_server,
     read_server,
     refuse_foreign_tables,
@@ -49,7 +51,6 @@ SESSION = (
 )
 EXTENSION = "CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public"
 
-Report = Callable[[str], None]
 _LOG = logging.getLogger("alembic.env")
 
 
@@ -64,7 +65,7 @@ def run_environment() -> None:
         fileConfig(config.config_file_name, disable_existing_loggers=False)
     try:
         if context.is_offline_mode():
-            _write_sql()
+            _write_sql(config)
         else:
             _run_online(config)
     except SinkError as error:
@@ -94,7 +95,12 @@ def _wait(config: Config) -> float:
         raise ConfigError(f"-x wait={chosen} is no number of seconds") from None
 
 
-def _write_sql() -> None:
+def _columnstore(config: Config) -> columnstore.Switch | None:
+    chosen = context.get_x_argument(as_dictionary=True).get("columnstore") or config.attributes.get("columnstore")
+    return columnstore.switch_of(None if chosen is None else str(chosen))
+
+
+def _write_sql(config: Config) -> None:
     """Write a script for psql (``--sql``); what can only be checked on a live database is left to its reader."""
     context.configure(
         dialect_name="postgresql",
@@ -106,6 +112,9 @@ def _write_sql() -> None:
         for statement in (*SESSION, EXTENSION):
             context.execute(statement)
         context.run_migrations()
+        if (switch := _columnstore(config)) is not None:
+            for statement in columnstore.all_statements(switch):
+                context.execute(statement)
 
 
 def _run_online(config: Config) -> None:
@@ -125,6 +134,9 @@ def _run_online(config: Config) -> None:
             _check(connection, command, report)
             with context.begin_transaction():
                 context.run_migrations()
+            if command == "upgrade" and (switch := _columnstore(config)) is not None:
+                columnstore.apply(connection, switch, report)
+                connection.commit()
     except SQLAlchemyError as error:
         raise translate(error) from error
 

@@ -188,7 +188,7 @@ _OTHER_GRANTS = text(
     SELECT 'TEMPORARY on database ' || datname FROM pg_database
     WHERE datname = current_database() AND NOT has_database_privilege(oid, 'TEMPORARY')
     UNION ALL
-    SELECT 'EXECUTE on function ' || nspname || '.drop_expired_chunks()'
+    SELECT 'EXECUTE on function ' || CAST(CAST(p.oid AS regprocedure) AS text)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE nspname = :schema AND proname = 'drop_expired_chunks' AND NOT has_function_privilege(p.oid, 'EXECUTE')
     """

@@ -20,15 +20,22 @@ class Hypertable:
     time: str
     chunk: timedelta
     retain: timedelta | None
+    columnstore: timedelta | None = None
+    """Age from which chunks turn into columnstore where that is switched on (community edition); None: never.
+
+    Of a live database: its policy, None where it is off.
+    """
 
 
 class _TableOptions(TypedDict):
     info: dict[str, Hypertable]
 
 
-def hypertable(*, time: str, chunk: timedelta, retain: timedelta | None) -> _TableOptions:
+def hypertable(
+    *, time: str, chunk: timedelta, retain: timedelta | None, columnstore: timedelta | None = None
+) -> _TableOptions:
     """Make the entry of ``__table_args__`` that turns a model into a hypertable."""
-    return {"info": {INFO_KEY: Hypertable(time=time, chunk=chunk, retain=retain)}}
+    return {"info": {INFO_KEY: Hypertable(time=time, chunk=chunk, retain=retain, columnstore=columnstore)}}
 
 
 def hypertable_of(table: Table) -> Hypertable | None:
@@ -72,17 +79,27 @@ def retention_sql(table: str, retain: timedelta | None) -> str:
     return f"SELECT sink.set_retention('{table}', {interval_sql(retain)})"
 
 
+def columnstore_sql(table: str, after: timedelta) -> str:
+    """Change the age from which chunks turn into columnstore, where a policy does that; does nothing elsewhere."""
+    config = f"jsonb_set(config, '{{compress_after}}', to_jsonb({interval_sql(after)}))"
+    policy = f"hypertable_schema = '{PUBLIC}' AND hypertable_name = '{table}' AND proc_name = 'policy_compression'"
+    return f"SELECT alter_job(job_id, config => {config}) FROM timescaledb_information.jobs WHERE {policy}"  # noqa: S608 (names of our own tables, frozen into a migration)
+
+
 def read_hypertables(connection: Connection) -> Mapping[str, Hypertable]:
     """Read the hypertables of schema public as the database has them, by table name.
 
     Retention is the policy on the community edition and the row of ``sink.retention`` on Apache-2, where TimescaleDB
     has no policies. Needs the TimescaleDB extension in the database.
     """
-    retention = _retention(connection)
+    retention, columnstore = _retention(connection), _columnstore(connection)
     rows = connection.execute(_DIMENSIONS, {"schema": PUBLIC})
     return {
         row.hypertable_name: Hypertable(
-            time=row.column_name, chunk=row.time_interval, retain=retention.get(row.hypertable_name)
+            time=row.column_name,
+            chunk=row.time_interval,
+            retain=retention.get(row.hypertable_name),
+            columnstore=columnstore.get(row.hypertable_name),
         )
         for row in rows
     }
@@ -101,6 +118,10 @@ def _retention(connection: Connection) -> Mapping[str, timedelta]:
     return {row.table_name: row.drop_after for row in connection.execute(_KEPT)}
 
 
+def _columnstore(connection: Connection) -> Mapping[str, timedelta]:
+    return {row.hypertable_name: row.turn_after for row in connection.execute(_TURNING, {"schema": PUBLIC})}
+
+
 _DIMENSIONS = text(
     "SELECT hypertable_name, column_name, time_interval FROM timescaledb_information.dimensions"
     " WHERE hypertable_schema = :schema AND dimension_number = 1"
@@ -108,5 +129,10 @@ _DIMENSIONS = text(
 _POLICIES = text(
     "SELECT hypertable_name, CAST(config ->> 'drop_after' AS interval) AS drop_after FROM timescaledb_information.jobs"
     " WHERE hypertable_schema = :schema AND proc_name = 'policy_retention'"
+)
+# The name of the procedure did not change when compression became the columnstore. Apache-2 has no such jobs.
+_TURNING = text(
+    "SELECT hypertable_name, CAST(config ->> 'compress_after' AS interval) AS turn_after"
+    " FROM timescaledb_information.jobs WHERE hypertable_schema = :schema AND proc_name = 'policy_compression'"
 )
 _KEPT = text("SELECT table_name, drop_after FROM sink.retention")

@@ -15,21 +15,32 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from sink.db.environment import WAIT, Report
+from sink.db.columnstore import Switch
+from sink.db.environment import WAIT
 from sink.db.models import Base
+from sink.db.preflight import Report
 from sink.errors import ConfigError, DefinitionError
 
 __all__ = ["WAIT", "check", "upgrade", "write_sql"]
 
 
-def upgrade(url: str, folder: Path, report: Report, *, revision: str = "head", wait: float = WAIT) -> None:
+def upgrade(
+    url: str,
+    folder: Path,
+    report: Report,
+    *,
+    revision: str = "head",
+    wait: float = WAIT,
+    columnstore: Switch | None = None,
+) -> None:
     """Bring the database up to a revision, waiting up to ``wait`` seconds for another migration.
 
+    Then switch TimescaleDB's columnstore on or off, unless ``columnstore`` is None.
     ``report`` gets a sentence for each revision applied, each warning, and while waiting. Raises ConfigError,
     TransientError or DefinitionError with the next step.
     """
     config = _config(folder, url)
-    config.attributes.update(wait=wait, report=report, on_version_apply=[_announce(report)])
+    config.attributes.update(columnstore=columnstore, wait=wait, report=report, on_version_apply=[_announce(report)])
     command.upgrade(config, _known(config, revision))
 
 
@@ -61,9 +72,10 @@ def check(url: str, folder: Path) -> None:
         )
 
 
-def write_sql(folder: Path, output: TextIO, *, revision: str = "head") -> None:
+def write_sql(folder: Path, output: TextIO, *, revision: str = "head", columnstore: Switch | None = None) -> None:
     """Write the SQL that brings an empty database up to a revision, for people who run it themselves."""
     config = _config(folder, None)
+    config.attributes["columnstore"] = columnstore
     config.output_buffer = output
     command.upgrade(config, _known(config, revision), sql=True)
 

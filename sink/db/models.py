@@ -71,7 +71,9 @@ class Candle1m(Row, Base):
     __table_args__ = (
         symbol_check(),
         Index(None, "bucket_start"),
-        hypertable(time="bucket_start", chunk=timedelta(days=7), retain=timedelta(days=180)),
+        hypertable(
+            time="bucket_start", chunk=timedelta(days=7), retain=timedelta(days=180), columnstore=timedelta(days=14)
+        ),
     )
 
     symbol: Mapped[String] = mapped_column(primary_key=True)
@@ -95,7 +97,12 @@ class Trade(Row, Base):
         symbol_check(),
         CheckConstraint("side IN ('buy', 'sell')", name="side"),
         Index(None, "trade_ts"),
-        hypertable(time="trade_ts", chunk=timedelta(days=3), retain=timedelta(days=30)),
+        hypertable(
+            time="trade_ts",
+            chunk=timedelta(days=3),
+            retain=timedelta(days=30),
+            columnstore=timedelta(days=7),
+        ),
     )
 
     symbol: Mapped[String] = mapped_column(primary_key=True)
@@ -114,7 +121,9 @@ class OpenInterestSnapshot(Row, Base):
     __table_args__ = (
         symbol_check(),
         Index(None, "snapshot_ts"),
-        hypertable(time="snapshot_ts", chunk=timedelta(days=7), retain=timedelta(days=120)),
+        hypertable(
+            time="snapshot_ts", chunk=timedelta(days=7), retain=timedelta(days=120), columnstore=timedelta(days=14)
+        ),
     )
 
     symbol: Mapped[String] = mapped_column(primary_key=True)
@@ -131,7 +140,9 @@ class Funding(Row, Base):
     __table_args__ = (
         symbol_check(),
         Index(None, "funding_ts"),
-        hypertable(time="funding_ts", chunk=timedelta(days=30), retain=timedelta(days=365)),
+        hypertable(
+            time="funding_ts", chunk=timedelta(days=30), retain=timedelta(days=365), columnstore=timedelta(days=60)
+        ),
     )
 
     symbol: Mapped[String] = mapped_column(primary_key=True)

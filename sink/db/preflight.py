@@ -9,6 +9,9 @@ from sqlalchemy import Connection, MetaData, text
 
 from sink.errors import DefinitionError
 
+Report = Callable[[str], object]
+"""Hears a sentence for people."""
+
 OLDEST = (2, 13)
 """First version with ``by_range``."""
 RECOMMENDED = (2, 25, 2)
@@ -57,6 +60,16 @@ def judge_server(server: Server, warn: Callable[[str], object]) -> None:
         )
     if _parts(version) < RECOMMENDED:
         warn(f"TimescaleDB {version} works, but has known faults: {_dotted(RECOMMENDED)} or newer is advised")
+
+
+def refuse_old_for_columnstore(server: Server) -> None:
+    """Refuse a version whose upserts into the columnstore have faults."""
+    version = server.installed or server.offered or "0"
+    if _parts(version) < RECOMMENDED:
+        raise DefinitionError(
+            f"TimescaleDB {version} has faults in upserts into the columnstore, {_dotted(RECOMMENDED)} is the oldest to"
+            " use it with: update its package, restart the server, then ALTER EXTENSION timescaledb UPDATE"
+        )
 
 
 def refuse_missing_privileges(server: Server) -> None:

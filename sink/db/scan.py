@@ -12,6 +12,7 @@ from psycopg import sql
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, Numeric, Table, func, select
 from sqlalchemy.orm import Session
 
+from sink.db import driver_of
 from sink.db.errors import translate
 from sink.db.upsert import flushed_columns
 
@@ -52,11 +53,8 @@ def scan(session: Session, table: Table, *, time: str, window: Window | None) ->
         sql.Identifier(*filter(None, (table.schema, table.name))),
         _where(time, window),
     )
-    connection = session.connection().connection.driver_connection
-    if not isinstance(connection, psycopg.Connection):
-        raise TypeError("the session is not one of psycopg")
     try:
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        with driver_of(session).cursor() as cursor, cursor.copy(statement) as copy:
             lines: list[bytes] = []
             for line in copy:
                 lines.append(bytes(line))

@@ -9,7 +9,7 @@ from sqlalchemy import Table
 
 from sink.db.facts import DatabaseFacts, full_name
 from sink.db.hypertables import hypertable_of
-from sink.db.preflight import judge_server
+from sink.db.preflight import judge_server, refuse_old_for_columnstore
 from sink.db.target import Revisions, Standing, judge_revision
 from sink.errors import DefinitionError
 from sink.inspection.findings import Finding, Group
@@ -137,6 +137,7 @@ def _table(facts: DatabaseFacts, table: Table) -> Iterator[Finding]:
     else:
         yield _DATABASE.ok(subject, "columns, unique key and hypertable as designed")
     yield from _retention(facts, table, subject)
+    yield from _columnstore(facts, table, subject)
 
 
 def _differences(facts: DatabaseFacts, table: Table) -> Iterator[str]:
@@ -169,6 +170,18 @@ def _retention(facts: DatabaseFacts, table: Table, subject: str) -> Iterator[Fin
             f"{_days(here.retain)} instead of {_days(wanted.retain)}",
             f"if nobody meant it: SELECT sink.set_retention('{table.name}', INTERVAL '{_days(wanted.retain)}')",
         )
+
+
+def _columnstore(facts: DatabaseFacts, table: Table, subject: str) -> Iterator[Finding]:
+    here = facts.hypertables.get(table.name)
+    if here is None or here.columnstore is None:
+        return
+    try:
+        refuse_old_for_columnstore(facts.server)
+    except DefinitionError as error:
+        yield _DATABASE.told(f"{subject}, columnstore", str(error))
+    else:
+        yield _DATABASE.ok(f"{subject}, columnstore", f"chunks older than {_days(here.columnstore)}")
 
 
 def _days(length: timedelta | None) -> str:

@@ -21,13 +21,14 @@ from sink.settings import catalogue
 from sink.settings.kafka import REFUSED
 from sink.settings.reference import markdown
 from sink.settings.sources import STACK_ENV_FILE, LayeredSource, Layers, read_layers
-from sink.settings.values import Batch, Breaker, Clock, Http, Log, Registry, Settings
+from sink.settings.values import Batch, Breaker, Clock, Housekeeping, Http, Log, Registry, Settings
 
 __all__ = [
     "STACK_ENV_FILE",
     "Batch",
     "Breaker",
     "Clock",
+    "Housekeeping",
     "Http",
     "InForce",
     "Log",

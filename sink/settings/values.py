@@ -126,6 +126,27 @@ class Http(Group):
     )
 
 
+class Housekeeping(Group):
+    """What `sink run` does beside its loops."""
+
+    every: float = Field(
+        default=3600.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="How often expired chunks are dropped (on the Apache-2 edition; the community edition has policies)"
+        " and the ledger is pruned, in seconds, give or take a tenth; 0: never.",
+    )
+    ledger_days: float = Field(
+        default=400.0,
+        ge=0,
+        le=36_500,
+        allow_inf_nan=False,
+        description="How long entries of `sink.flushes` stay, in days; 0: for ever. `sink verify` and `sink trace` tell"
+        " nothing of messages before that.",
+    )
+
+
 class Log(Group):
     """What is logged to stderr, and how."""
 
@@ -235,6 +256,7 @@ class Settings(BaseSettings):
     allow_insecure_registry: bool = Field(
         default=False, description="Let the registry's password cross the network without TLS."
     )
+    housekeeping: Housekeeping = Field(default_factory=Housekeeping)
     http: Http = Field(default_factory=Http)
     log: Log = Field(default_factory=Log)
 

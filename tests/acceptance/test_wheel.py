@@ -4,42 +4,18 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
-
-def run(command: Sequence[str | Path], directory: Path, **environment: str) -> str:
-    ended = subprocess.run(
-        command,
-        cwd=directory,
-        env={"PATH": "/usr/bin:/bin", **environment},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
-def build(directory: Path) -> Path:
-    uv = Path(sys.executable).with_name("uv")
-    arguments = ["--wheel", "--no-build-isolation", "--offline", "--quiet", "--python", sys.executable]
-    run([uv, "build", *arguments, "--out-dir", directory, ROOT], directory)
-    (wheel,) = directory.glob("*.whl")
-    return wheel
+from tests.wheels import REPOSITORY, UV, build, run
 
 
 def lend_production_packages(target: Path) -> None:
     """Link what production locks, and nothing that only developers have, out of the environment of this very run."""
-    locked = re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / "requirements/production.txt").read_text(), re.MULTILINE)
+    locked = re.findall(r"^([A-Za-z0-9._-]+)==", (REPOSITORY / "requirements/production.txt").read_text(), re.MULTILINE)
     by_name = {re.sub(r"[-_.]+", "-", one.name).lower(): one for one in importlib.metadata.distributions()}
     for distribution in (by_name[name] for name in locked if name in by_name):  # some are for other platforms
         for top in {file.parts[0] for file in distribution.files or []} - {"..", "__pycache__"}:
@@ -48,17 +24,16 @@ def lend_production_packages(target: Path) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("dist"))
+    return build(REPOSITORY, tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of the commands of a fresh environment: the wheel and the locked dependencies, nothing else."""
     environment = tmp_path_factory.mktemp("installed") / "venv"
-    uv = Path(sys.executable).with_name("uv")
-    run([uv, "venv", "--quiet", "--python", sys.executable, environment], environment.parent)
+    run([UV, "venv", "--quiet", "--python", sys.executable, environment], environment.parent)
     python = environment / "bin/python"
-    run([uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", python, wheel], environment.parent)
+    run([UV, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", python, wheel], environment.parent)
     packages = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], environment.parent)
     lend_production_packages(Path(packages.strip()))
     return environment / "bin"
@@ -68,8 +43,8 @@ def test_migrations_and_schemas_travel_in_the_wheel(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for folder in ("migrations", "schemas"):
         expected = {
-            f"sink/_data/{file.relative_to(ROOT)}"
-            for file in (ROOT / folder).rglob("*")
+            f"sink/_data/{file.relative_to(REPOSITORY)}"
+            for file in (REPOSITORY / folder).rglob("*")
             if file.is_file() and file.parent.name != "__pycache__"
         }
         assert expected == {name for name in names if name.startswith(f"sink/_data/{folder}/")}

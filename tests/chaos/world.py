@@ -163,7 +163,12 @@ def world(directory: Path, seed: int) -> Iterator[World]:
         writer = writer.update_query_dict({"tcp_user_timeout": "3000", "connect_timeout": "2"})
         environment = settings(
             writer.render_as_string(hide_password=False), stack.broker.address, stack.registry.url
-        ) | {"SINK_GROUP_PREFIX": group, "SINK_TOPIC_PREFIX": prefix, "SINK_HTTP__PORT": "0"}
+        ) | {
+            "SINK_GROUP_PREFIX": group,
+            "SINK_TOPIC_PREFIX": prefix,
+            "SINK_HTTP__PORT": "0",
+            "SINK_HOUSEKEEPING__EVERY": "0",
+        }
         maker = Maker(random.Random(seed), partitions=PARTITIONS, now=datetime.now(UTC), registered=registered)
         yield World(
             stack=stack,

@@ -19,6 +19,7 @@ from sink.errors import DefinitionError, OversizeError, TransientError
 from sink.flush import Flusher, Limits
 from sink.ledger import Times
 from tests.build import NOON, Told, batch
+from tests.fix_database import REPOSITORY
 from tests.flushing import SOURCE, claimed, flusher_of, position, rows_of, trades
 
 
@@ -160,6 +161,19 @@ def test_fault_16_times_that_cannot_be_are_quarantined_and_make_no_chunk(flusher
     assert done.reasons == {"ts_range": 3}
     assert (trades(engine), chunks(engine)) == ([], 0)
     assert position(engine) == 3
+
+
+def test_fault_16_late_rows_are_refused_as_the_page_says(flusher: Flusher, engine: Engine) -> None:
+    """The trigger of docs/late-rows.md: late rows go to quarantine, the others into the table."""
+    page = (REPOSITORY / "docs/late-rows.md").read_text()
+    with engine.begin() as connection:
+        connection.execute(text(page.partition("```sql\n")[2].partition("```")[0]))
+    (now,) = rows_of(engine, "SELECT now()")[0]
+    old = Told(partition=0, offset=0, trade_id=1, trade_ts=now - timedelta(days=40))
+    done = flusher.flush(batch([old, Told(partition=0, offset=1, trade_id=2, trade_ts=now)]), {0: claimed(flusher)})
+    assert [row[0] for row in trades(engine)] == [2]
+    assert done.reasons == {"rejected": 1}
+    assert rows_of(engine, "SELECT reason, sqlstate FROM sink.quarantine") == [("rejected", "23514")]
 
 
 def test_fault_16_rows_beyond_retention_are_written_and_counted_as_late(flusher: Flusher, engine: Engine) -> None:

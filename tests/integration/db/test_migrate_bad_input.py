@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from sink.db import migrating
+from sink.db.target import revisions_in
 from sink.errors import ConfigError, DefinitionError, SinkError
 from tests.fix_database import REPOSITORY, in_database, plain_engine, prepare_roles
 from tests.process import run
@@ -17,6 +18,7 @@ CANARY = "canary-password"
 SINK = ("sink", "migrate")
 ALEMBIC = ("alembic", "upgrade", "head")
 FOLDER = REPOSITORY / "migrations"
+HEAD = revisions_in(FOLDER).head
 OFF = {"options": "-c timescaledb.disable_load=on"}
 
 
@@ -174,10 +176,10 @@ def test_tables_of_another_application_stay_untouched(empty_database_url: str, c
 
 
 def test_check_names_the_missing_migration(empty_database_url: str) -> None:
-    with pytest.raises(DefinitionError, match="needs 0003: run sink migrate"):
+    with pytest.raises(DefinitionError, match=f"needs {HEAD}: run sink migrate"):
         migrating.check(empty_database_url, FOLDER)
 
 
 def test_unknown_revision_is_refused_before_connecting() -> None:
-    with pytest.raises(ConfigError, match="there is no revision f00f; the newest is 0003"):
+    with pytest.raises(ConfigError, match=f"there is no revision f00f; the newest is {HEAD}"):
         migrating.upgrade("postgresql://u@127.0.0.1:1/x", FOLDER, print, revision="f00f")

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
+from sink.db.hypertables import is_community
 from tests.fix_database import in_database, migrate, plain_engine, prepare_roles
 
 TRADE = "INSERT INTO trades (symbol, trade_ts, trade_id, price, quantity, is_buyer_maker)"
@@ -56,6 +57,13 @@ def test_everything_belongs_to_the_owner(engine: Engine) -> None:
             )
         ).all()
     assert owners == ["sink_owner"]
+
+
+def test_the_owner_may_log_in_where_policies_run_as_it(engine: Engine) -> None:
+    """TimescaleDB refuses a policy on a table whose owner may not; without policies nobody needs to."""
+    with engine.connect() as connection:
+        may = connection.scalar(text("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'sink_owner'"))
+        assert may == is_community(connection)
 
 
 def test_writer_inserts_and_updates_across_a_new_chunk(writer: Engine, engine: Engine) -> None:
@@ -109,6 +117,7 @@ def test_reader_reads_and_nothing_else(reader: Engine, engine: Engine) -> None:
     assert refused(reader, "UPDATE trades SET price = 2")
     assert refused(reader, "DELETE FROM sink.positions")
     assert refused(reader, "SELECT sink.drop_expired_chunks()")
+    assert refused(reader, "SELECT sink.drop_expired_chunks('trades')")
 
 
 def test_later_tables_are_covered(writer: Engine, engine: Engine) -> None:
@@ -135,6 +144,7 @@ def test_roles_after_a_migration_by_the_administrator(empty_database_url: str) -
         connection.execute(text(NOW_TRADE))
         connection.execute(text("DELETE FROM sink.flushes"))
         connection.execute(text("SELECT sink.drop_expired_chunks()"))
+        connection.execute(text("SELECT sink.drop_expired_chunks('trades')"))
     assert refused(writer, "DELETE FROM trades")
     assert refused(writer, "UPDATE sink.retention SET drop_after = INTERVAL '1 second'")
     migrator = plain_engine(in_database(empty_database_url, url.database, user="sink_migrator"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -48,6 +49,17 @@ def test_changes_come_with_what_takes_them_back() -> None:
     assert retention.sql == "SELECT sink.set_retention('trades', INTERVAL '30 days')"
     assert retention.reverse().sql == "SELECT sink.set_retention('trades', NULL)"
     assert retention.reverse().reverse().sql == retention.sql
+
+
+def test_a_horizon_of_the_columnstore_is_compared_where_it_is_on() -> None:
+    """Whether it is on is the operator's choice, so neither state is a difference; the horizon is the model's."""
+    want = replace(TRADES, columnstore=timedelta(days=7))
+    assert differences({"trades": want}, {"trades": TRADES}) == []
+    assert differences({"trades": TRADES}, {"trades": want}) == []
+    (changed,) = differences({"trades": want}, {"trades": replace(want, columnstore=timedelta(days=2))})
+    assert changed.finding.startswith("chunks of trades turn into columnstore after 2 days")
+    assert "INTERVAL '7 days'" in changed.sql
+    assert changed.reverse().sql == changed.sql.replace("'7 days'", "'2 days'")
 
 
 def test_a_plain_table_is_converted_with_its_rows() -> None:

@@ -20,6 +20,8 @@ from sink.transport import Exposed
 TABLE = table_of(Trade)
 DESIGNED = hypertable_of(TABLE)
 assert DESIGNED is not None
+ROWSTORE = replace(DESIGNED, columnstore=None)
+"""As it is unless somebody switches the columnstore on."""
 SERVER = Server(
     database="ingestion",
     user="sink_writer",
@@ -46,7 +48,7 @@ GOOD = DatabaseFacts(
     heads=("0003",),
     oldest_code="oldest code: 0001",
     tables={full_name(TABLE): AS_DESIGNED},
-    hypertables={"trades": DESIGNED},
+    hypertables={"trades": ROWSTORE},
     missing_grants=(),
 )
 REVISIONS = Revisions(heads=frozenset({"0003"}), known=frozenset({"0001", "0002", "0003"}))
@@ -105,6 +107,16 @@ def test_what_breaks_a_promise_is_a_failure(fault: str) -> None:
     (finding,) = [one for one in bad(facts) if one.state is State.FAILURE]
     assert found in finding.found
     assert cure in finding.cure
+
+
+def test_an_old_version_with_the_columnstore_on_is_a_failure() -> None:
+    """Without the columnstore the same version is a warning."""
+    facts = replace(GOOD, server=replace(SERVER, installed="2.19.3"))
+    assert [finding.state for finding in bad(facts)] == [State.WARNING]
+    on = replace(ROWSTORE, columnstore=timedelta(days=7))
+    (finding,) = [one for one in bad(replace(facts, hypertables={"trades": on})) if one.state is State.FAILURE]
+    assert "2.25.2 is the oldest" in finding.found
+    assert "columnstore" in finding.subject
 
 
 def test_a_server_without_timescaledb_is_a_failure() -> None:
