@@ -1,4 +1,4 @@
-"""A Prometheus of our own that scrapes sinks, with the rules of deploy/ loaded unchanged, and the questions put to it."""
+"""A Prometheus of our own that scrapes sinks, with the rules of deploy/ as they are, and the questions put to it."""
 
 from __future__ import annotations
 
@@ -119,9 +119,15 @@ def scraping(targets: Sequence[str], *, directory: Path, every: float) -> Iterat
     }
     (directory / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     address = f"{LOOPBACK}:{choose(directory, 'prometheus')}"
-    options = {"config.file": directory / "prometheus.yml", "storage.tsdb.path": directory / "data"}
-    options |= {"web.listen-address": address, "log.level": "warn"}
-    command = Command(arguments=[program, *(f"--{name}={value}" for name, value in options.items())])
+    command = Command(
+        arguments=[
+            program,
+            f"--config.file={directory / 'prometheus.yml'}",
+            f"--storage.tsdb.path={directory / 'data'}",
+            f"--web.listen-address={address}",
+            "--log.level=warn",
+        ]
+    )
     with Children([(command, directory)], {}) as children:
         server = Prometheus(f"http://{address}")
         try:

@@ -35,7 +35,7 @@ def test_each_panel_has_a_unit_a_sentence_and_series_with_names(name: str) -> No
 
 @pytest.mark.parametrize("name", build())
 def test_no_panel_lies_on_another_or_beyond_the_grid(name: str) -> None:
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in build()[name]["panels"]:
         at = panel["gridPos"]
         cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
