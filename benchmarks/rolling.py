@@ -11,22 +11,22 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 from confluent_kafka import Producer
 
 from benchmarks.alarms import Ages, Alarms, Seen, aged, watched
 from benchmarks.generator import Encoder
 from benchmarks.plan import Stream
-from benchmarks.processes import Child, Gone
+from benchmarks.processes import Gone
 from benchmarks.prometheus import Prometheus, scraping
+from benchmarks.replica import READY_SECONDS, Replica, Restart
 from benchmarks.stream import Sender
 from benchmarks.systems import SYSTEMS
-from benchmarks.systems.system import Command, Job
+from benchmarks.systems.system import Job
 from benchmarks.trial import job_of
-from benchmarks.world import PRODUCER, World, clean_environment, of_stack
+from benchmarks.world import PRODUCER, World, of_stack
 from sink.stack import SilentSteps, Stack
-from sink.stack.ports import LOOPBACK, choose
+from sink.stack.ports import LOOPBACK
 from sink.stack.processes import wait_until
 
 EXPECTED = "SinkDatabaseAway"
@@ -36,22 +36,11 @@ LONGEST_GAP = 10.0
 SCRAPE = 5.0
 _REPLICAS = 2
 _PARTITIONS = 4
-_READY_SECONDS = 120.0
 _ALARM_SECONDS = 600.0
 _TICK = 0.01
 _ENOUGH = 0.95
 """Of the rate that was asked for; with less, the scene shows nothing."""
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restart:
-    """How long one replica took, in seconds: from SIGTERM to its end, and from its start until it was ready."""
-
-    replica: int
-    stopped: float
-    ready: float
-    code: int | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,63 +94,6 @@ class Scene:
         return {name: sorted(value) if isinstance(value, set) else value for name, value in told.items()}
 
 
-class Replica:
-    """One ``sink run`` that can be stopped and started again on the same port."""
-
-    def __init__(self, number: int, job: Job, directory: Path) -> None:
-        directory.mkdir(parents=True)
-        self.number = number
-        self.port = choose(directory, "http")
-        self._directory = directory
-        self._starts = 0
-        command = SYSTEMS["sink"].command(replace(job, directory=directory))
-        http = {"SINK_HTTP__ENABLED": "true", "SINK_HTTP__HOST": LOOPBACK, "SINK_HTTP__PORT": str(self.port)}
-        self._command = Command(arguments=command.arguments, environment={**command.environment, **http})
-        self._child = self._start()
-
-    def stop(self) -> int | None:
-        """End it by SIGTERM; give the exit code, None where it had to be killed."""
-        self._child.signal(15)
-        if not wait_until(lambda: self._child.code is not None, seconds=60):
-            self.kill()
-            return None
-        return self._child.code
-
-    def kill(self) -> None:
-        """End it at once, if it runs."""
-        self._child.signal(9)
-        wait_until(lambda: self._child.code is not None, seconds=10)
-
-    def restart(self) -> Restart:
-        """End it, start it again and wait until it is ready; raises Gone where it never is."""
-        began = time.monotonic()
-        code = self.stop()
-        ended = time.monotonic()
-        self._child = self._start()
-        self.await_ready()
-        ready = time.monotonic()
-        return Restart(replica=self.number, stopped=round(ended - began, 2), ready=round(ready - ended, 2), code=code)
-
-    def await_ready(self) -> None:
-        """Wait until it says so itself; raises Gone where it never does."""
-        if not wait_until(lambda: self._child.code is not None or self._ready(), seconds=_READY_SECONDS):
-            raise Gone(f"replica {self.number} does not become ready:\n{self._child.last_words()}")
-        if self._child.code is not None:
-            raise Gone(f"replica {self.number} has ended:\n{self._child.last_words()}")
-
-    def _ready(self) -> bool:
-        try:
-            return httpx.get(f"http://{LOOPBACK}:{self.port}/readyz", timeout=5, trust_env=False).is_success
-        except httpx.TransportError:
-            return False
-
-    def _start(self) -> Child:
-        self._starts += 1
-        directory = self._directory / f"start-{self._starts}"
-        directory.mkdir()
-        return Child(self._command, directory=directory, environment=clean_environment())
-
-
 def play(minutes: float, rate: int, say: Say, draw: Callable[[Prometheus, Scene], None]) -> Scene:
     """Play the scene on servers of its own; ``draw`` is called while Prometheus still answers."""
     scene = Scene(minutes=minutes, rate=rate)
@@ -200,7 +132,7 @@ def _calm(scene: Scene, job: Job, sender: Sender, replicas: Sequence[Replica], a
     """Let the load run, and restart one replica after the other in the middle."""
     alarms.phase = "load"
     with aged(job.plain_url, sender.symbols) as ages:
-        if not wait_until(lambda: len(ages.looks) > 0, seconds=_READY_SECONDS):
+        if not wait_until(lambda: len(ages.looks) > 0, seconds=READY_SECONDS):
             raise Gone("no trade became durable")
         scene.began_at, before = time.time(), len(sender.sent)
         end = scene.began_at + scene.minutes * 60

@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.alarms import Ages, Alarms
 from benchmarks.prometheus import Alert
-from benchmarks.rolling import EXPECTED, Restart, Scene
+from benchmarks.replica import Restart
+from benchmarks.rolling import EXPECTED, Scene
 
 RESTARTS = [Restart(replica=number, stopped=1.0, ready=4.0, code=0) for number in range(2)]
 
