@@ -28,7 +28,7 @@ test: .venv/.complete ## Everything, with real servers that it starts by itself.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 30
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 30 --ignore tests/deploy
 
 SECONDS ?= 60
 fuzz: .venv/.complete ## Hostile bytes at the decoders and readers: make fuzz SECONDS=600.

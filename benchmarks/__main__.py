@@ -16,7 +16,10 @@ from benchmarks import chunks, plan, ratios, scaling, sizing
 from benchmarks import systems as known
 from benchmarks.lost_day import play as play_lost_day
 from benchmarks.plan import Bulk
+from benchmarks.prometheus import Prometheus
 from benchmarks.results import Result
+from benchmarks.rolling import Scene
+from benchmarks.rolling import play as play_rolling
 from benchmarks.run import play
 from benchmarks.sizing import Sizing
 from benchmarks.stalled import MIB
@@ -163,6 +166,40 @@ def stalled(
     if as_json:
         Console().print_json(data=asdict(scene))
     raise typer.Exit(0 if scene.good else 1)
+
+
+@app.command()
+def rolling(
+    *,
+    minutes: Annotated[float, typer.Option(min=0.5, help="Of load, with the restarts in the middle.")] = 10.0,
+    rate: Annotated[int, typer.Option(min=100, help="Messages a second.")] = 5_000,
+    pictures: Annotated[Path | None, typer.Option(help="Draw the dashboards' main panels into this folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Restart two replicas under load while Prometheus watches, then stop the database: who is alarmed, and when.
+
+    On servers of its own. Ends with 1 where the newest row was ever ten seconds old without an outage, an alert fired
+    without a cause or did not fire with one, or the table has not as many rows as messages were sent.
+
+    Examples: ``python -m benchmarks rolling --minutes 1`` ·
+    ``python -m benchmarks rolling --minutes 10 --rate 5000 --json --pictures docs/pictures``
+    """
+    from benchmarks.rolling_pictures import draw  # noqa: PLC0415 - the plotting library takes seconds to load
+
+    console = Console(stderr=True, highlight=False)
+
+    def drawn(prometheus: Prometheus, scene: Scene) -> None:
+        for file in draw(prometheus, scene, pictures) if pictures else ():
+            console.print(f"{file} is drawn", soft_wrap=True, markup=False)
+
+    scene = play_rolling(minutes, rate, lambda line: console.print(line, soft_wrap=True, markup=False), drawn)
+    for one in scene.alerts:
+        console.print(f"alert: {one}", soft_wrap=True, markup=False)
+    for sentence in scene.wrong:
+        console.print(f"wrong: {sentence}", soft_wrap=True, markup=False)
+    if as_json:
+        Console().print_json(data=scene.as_json())
+    raise typer.Exit(1 if scene.wrong else 0)
 
 
 @app.command("list")

@@ -128,6 +128,18 @@ class World:
             connection.execute(statement)
 
 
+def of_stack(stack: Stack) -> World:
+    """Describe servers that run."""
+    native = stack.backend == NATIVE
+    return World(
+        bootstrap_servers=stack.broker.address,
+        registry_url=stack.registry.url,
+        database_url=stack.database.url,
+        database_pid=stack.database.pid if native else None,
+        broker_pid=stack.broker.pid if native else None,
+    )
+
+
 @contextmanager
 def world(directory: Path, steps: Steps, environ: Mapping[str, str]) -> Iterator[World]:
     """Use the development servers of a directory, which are started, and stopped again, unless they run."""
@@ -135,15 +147,8 @@ def world(directory: Path, steps: Steps, environ: Mapping[str, str]) -> Iterator
     ours = all(server.state == "stopped" for server in stack.status())
     if any(server.state != "running" for server in stack.status()):
         stack.up()
-    native = stack.backend == NATIVE
     try:
-        yield World(
-            bootstrap_servers=stack.broker.address,
-            registry_url=stack.registry.url,
-            database_url=stack.database.url,
-            database_pid=stack.database.pid if native else None,
-            broker_pid=stack.broker.pid if native else None,
-        )
+        yield of_stack(stack)
     finally:
         if ours:
             with suppress(OSError):
