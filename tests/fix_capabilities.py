@@ -14,6 +14,8 @@ import pytest
 from sink.stack import Stack
 from sink.stack.docker import engine_answers
 
+HELM = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kafka-timescale-sink/helm-v3.19.5/helm"
+"""As .ci/bootstrap-deploy builds it."""
 _DESELECTED = pytest.StashKey[Counter[str]]()
 
 
@@ -24,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "needs_native: runs where there is no Docker engine, or the native tools as well"
     )
     config.addinivalue_line("markers", "needs_community: runs only on TimescaleDB's community edition")
+    config.addinivalue_line("markers", "needs_helm: runs only where .ci/bootstrap-deploy could build Helm, and in CI")
     config.addinivalue_line("markers", "needs_apache: runs only on the Apache-2 edition of TimescaleDB")
 
 
@@ -82,9 +85,15 @@ def _apache() -> bool:
     return not _community()
 
 
+def _helm() -> bool:
+    # In CI nothing may be left out: there its absence fails the tests.
+    return "CI" in os.environ or HELM.is_file()
+
+
 _CAPABILITIES = {
     "needs_docker": _docker,
     "needs_native": _native,
     "needs_community": _community,
     "needs_apache": _apache,
+    "needs_helm": _helm,
 }
