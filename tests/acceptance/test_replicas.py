@@ -35,17 +35,21 @@ class Feed:
         self.sent: list[TradePayload] = []
         self._market = market
         self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="feed")
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._run, name="feed")
-        thread.start()
+        self._thread.start()
         try:
             yield
         finally:
-            self._stop.set()
-            thread.join(30)
-            assert not thread.is_alive()
+            self.stop()
+
+    def stop(self) -> None:
+        """Send nothing more; everything sent is in Kafka afterwards."""
+        self._stop.set()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
 
     def _run(self) -> None:
         with self._market.producer() as producer:
