@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from tests.acceptance.test_replicas import PROTOCOLS, Feed
 from tests.fix_sink import Market, Process
@@ -18,6 +19,15 @@ def named(protocol: str, name: str) -> dict[str, str]:
     return {**PROTOCOLS[protocol], "SINK_LOG__FORMAT": "json", "SINK_KAFKA__GROUP_INSTANCE_ID": name}
 
 
+def lengthen_session(market: Market) -> None:
+    """Have the broker wait longer for members of the newer protocol than any restart takes here."""
+    longer = ConfigEntry("consumer.session.timeout.ms", "60000", incremental_operation=AlterConfigOpType.SET)
+    group = ConfigResource(ResourceType.GROUP, f"{market.group}.trades", incremental_configs=[longer])
+    admin = AdminClient({"bootstrap.servers": market.servers.bootstrap_servers})
+    for done in admin.incremental_alter_configs([group]).values():
+        done.result(10)
+
+
 def moves(process: Process) -> list[list[int]]:
     """Give the partitions that came or went, by its log."""
     told = ("partitions assigned", "partitions revoked", "partitions lost")
@@ -26,6 +36,7 @@ def moves(process: Process) -> list[list[int]]:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_rolling_restart_moves_no_partition_of_the_others(protocol: str, market: Market) -> None:
+    lengthen_session(market)
     feed = Feed(market)
     with market.start("run", "trades", **named(protocol, "sink-0")) as first:
         first.until(lambda: len(owned(market, first)) == 4, "the first replica owns everything")
