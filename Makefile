@@ -37,7 +37,7 @@ check-deploy: .venv/.complete ## What deploys it, read by the tools that will: H
 check-deps: .venv/.complete ## An SBOM of what production installs, in build/, and known vulnerabilities where they can be asked for.
 	$(BIN)/uv venv -q --allow-existing build/audit && $(BIN)/uv pip sync -q --python build/audit/bin/python --require-hashes requirements/audit.txt
 	$(BIN)/uv venv -q --allow-existing build/production && $(BIN)/uv pip sync -q --python build/production/bin/python --require-hashes requirements/production.txt
-	$(BIN)/python .ci/check_deps.py build
+	$(BIN)/python deploy/check_deps.py build
 
 SECONDS ?= 60
 fuzz: .venv/.complete ## Hostile bytes at the decoders and readers: make fuzz SECONDS=600.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tarfile
@@ -147,6 +148,19 @@ def test_every_pod_keeps_to_the_restricted_standard(values: str) -> None:
             assert container["resources"]["limits"]["memory"]
             assert set(container["resources"]["requests"]) == {"cpu", "memory"}
             assert {mount["name"] for mount in container["volumeMounts"]} == {one["name"] for one in pod["volumes"]}
+
+
+def test_the_example_of_the_page_is_right(tmp_path: Path) -> None:
+    page = (ROOT / "docs/deploying.md").read_text()
+    (example,) = re.findall(r"^```yaml\n# sink.yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    values = tmp_path / "sink.yaml"
+    values.write_text(example)
+    chart = Rendered(render("--values", values))
+    replicas = {dataset: one["spec"]["replicas"] for dataset, one in chart.workloads().items()}
+    assert replicas == {"candles_1m": 3, "trades": 6, "oi_snapshots": 3, "funding": 1}
+    settings = settings_of(chart.workloads()["trades"]["spec"]["template"]["spec"], tmp_path)
+    assert settings.batch.max_age == 0.25
+    assert {one["kind"] for one in chart.documents} >= {"ServiceMonitor", "PrometheusRule", "ConfigMap"}
 
 
 def settings_of(pod: Document, directory: Path) -> Settings:
