@@ -20,7 +20,7 @@ from sink.cli import app, wiring
 from sink.cli.run import HARD_EXIT_AFTER
 from sink.datasets import DATASETS
 from sink.errors import ConfigError
-from sink.settings import Settings, load
+from sink.settings import Settings, explain, load
 from tests.deploy.helm import (
     CHART,
     OF_KUBERNETES,
@@ -175,6 +175,9 @@ def settings_of(pod: Document, directory: Path) -> Settings:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(held.get(file.name, "postgresql://writer@database/market"))
             variables[name] = str(file)
+    # a name that Kubernetes might have made for a service is overlooked, not refused
+    told = {row.variable for row in explain(variables, directory=directory) if row.source != "default"}
+    assert told == {name.removesuffix("_FILE") for name in variables if name.startswith(("SINK_", "DATABASE_"))}
     return load(variables, directory=directory, datasets=DATASETS)
 
 
