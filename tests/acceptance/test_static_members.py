@@ -5,7 +5,13 @@ from __future__ import annotations
 import signal
 
 import pytest
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # the stub forgets to re-export the last four
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from tests.acceptance.test_replicas import PROTOCOLS, Feed
 from tests.fix_sink import Market, Process
