@@ -1,6 +1,6 @@
 # Everything a developer runs. `make check` before a commit, `make test` before a push.
 .DEFAULT_GOAL := help
-.PHONY: help demo prove check test fuzz chaos bench bench-quick fmt docs lock clean
+.PHONY: help demo prove check test check-deploy check-deps fuzz chaos bench bench-quick fmt docs lock clean
 
 BIN := .venv/bin
 
@@ -30,6 +30,15 @@ test: .venv/.complete ## Everything, with real servers that it starts by itself.
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 30 --ignore tests/deploy
 
+check-deploy: .venv/.complete ## What deploys it, read by the tools that will: Helm chart, alerts, dashboards, image, Compose.
+	@sh .ci/bootstrap-deploy
+	$(BIN)/pytest -n 2 --dist loadfile tests/deploy --durations 10
+
+check-deps: .venv/.complete ## An SBOM of what production installs, in build/, and known vulnerabilities where they can be asked for.
+	$(BIN)/uv venv -q --allow-existing build/audit && $(BIN)/uv pip sync -q --python build/audit/bin/python --require-hashes requirements/audit.txt
+	$(BIN)/uv venv -q --allow-existing build/production && $(BIN)/uv pip sync -q --python build/production/bin/python --require-hashes requirements/production.txt
+	$(BIN)/python deploy/check_deps.py build
+
 SECONDS ?= 60
 fuzz: .venv/.complete ## Hostile bytes at the decoders and readers: make fuzz SECONDS=600.
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
@@ -58,14 +67,16 @@ fmt: .venv/.complete ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: .venv/.complete ## Write the pages that come from the code: settings, metrics and commands.
+docs: .venv/.complete ## Write the pages that come from the code: settings, metrics, commands, the chart's values.
 	$(BIN)/sink config --markdown > docs/configuration.md
 	$(BIN)/sink metrics --markdown > docs/metrics.md
 	$(BIN)/typer sink.cli utils docs --name sink --title Commands --output docs/cli.md
+	$(BIN)/python deploy/helm/build.py
 
 lock: .venv/.complete ## Compile the hashed requirements files anew from pyproject.toml.
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/production.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra stack --group dev --group bench -c requirements/production.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group audit -o requirements/audit.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header benchmarks/systems/quix/requirements.in -o benchmarks/systems/quix/requirements.txt
 
 clean: ## Remove what was built; caches of downloads stay.

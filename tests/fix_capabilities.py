@@ -15,6 +15,8 @@ from sink.stack import Stack
 from sink.stack.docker import engine_answers
 from tests.wheels import released
 
+HELM = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kafka-timescale-sink/helm-v3.19.5/helm"
+"""As .ci/bootstrap-deploy builds it."""
 _DESELECTED = pytest.StashKey[Counter[str]]()
 
 
@@ -26,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line("markers", "needs_community: runs only on TimescaleDB's community edition")
     config.addinivalue_line("markers", "needs_last_release: runs only where git has the commit of tests/LAST_RELEASE")
+    config.addinivalue_line("markers", "needs_helm: runs only where .ci/bootstrap-deploy could build Helm, and in CI")
     config.addinivalue_line("markers", "needs_apache: runs only on the Apache-2 edition of TimescaleDB")
 
 
@@ -88,10 +91,16 @@ def _last_release() -> bool:
     return released() is not None
 
 
+def _helm() -> bool:
+    # In CI nothing may be left out: there its absence fails the tests.
+    return "CI" in os.environ or HELM.is_file()
+
+
 _CAPABILITIES = {
     "needs_docker": _docker,
     "needs_native": _native,
     "needs_community": _community,
     "needs_apache": _apache,
     "needs_last_release": _last_release,
+    "needs_helm": _helm,
 }

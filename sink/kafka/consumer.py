@@ -25,6 +25,7 @@ from sink.errors import TransientError
 from sink.kafka.clients import admin_client, refusals_told
 from sink.kafka.columns import columns, epochs_of, known
 from sink.kafka.contact import Contact
+from sink.kafka.demise import Demise
 from sink.kafka.errors import cause, translated
 from sink.kafka.log import Committed, FaultKind, Identity, Listener, LogFault, Polled
 from sink.kafka.logs import remarks
@@ -82,6 +83,7 @@ class TopicConsumer:
             settings.setdefault("partition.assignment.strategy", "cooperative-sticky")
         settings |= {"error_cb": self._on_error, "on_commit": _on_commit, "stats_cb": self.contact.hear}
         self._settings = settings
+        self._demise = Demise(settings)
         self._consumer = self._made()
         self._questions = TopicQuestions(partial(admin_client, options, module=__name__), topic, cure=self._cure)
         self._listener: Listener | None = None
@@ -124,7 +126,7 @@ class TopicConsumer:
         """Give up to ``limit`` messages within ``wait`` seconds; rebalances happen in here.
 
         Raises TransientError where messages may have been lost on the way to us: every position is then unknown and
-        all partitions must be claimed again.
+        all partitions must be claimed again. Raises DefinitionError where another process has taken our place.
         """
         try:
             received = self._consumer.consume(limit, wait)
@@ -136,6 +138,9 @@ class TopicConsumer:
         if self.contact.lost:
             self._begin_anew()
             raise TransientError(f"Kafka's client had forgotten all brokers of {self.topic}; a new one takes its place")
+        if self._demise.over:
+            self._begin_anew()
+            raise TransientError(f"Kafka's client of {self.topic} had given up; a new one takes its place")
         return self._sorted_out(received)
 
     def _begin_anew(self) -> None:
@@ -164,6 +169,8 @@ class TopicConsumer:
             if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                 reached[known(message.partition())] = known(message.offset())
                 continue
+            if error.code() == KafkaError._FATAL:  # noqa: SLF001
+                self._demise.hear(error.str())
             kind = _KINDS.get(error.code(), "other")
             partition = message.partition()
             faults.append(
@@ -305,6 +312,7 @@ class TopicConsumer:
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         # An offset must be named: with auto.offset.reset=error a new group gets errors otherwise, and every later seek
         # fails. Paused at once, nothing is delivered before the claim has said where to start.
+        self._demise.joined()
         for partition in assigned:
             partition.offset = OFFSET_BEGINNING
         self._guarded(lambda: consumer.incremental_assign(assigned))

@@ -18,7 +18,7 @@ from tests.documented import ROOT, Documented, documented
 
 COMMANDS = documented()
 TARGETS = set(re.findall(r"^([a-z.][\w./-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-OTHERS = {".", "alembic", "curl", "kafka-consumer-groups", "pip", "promtool"}
+OTHERS = {".", "alembic", "curl", "docker", "helm", "kafka-consumer-groups", "kubectl", "pip", "promtool"}
 """Programs of others. What can run here of them, tests/acceptance runs; the rest is only listed."""
 
 

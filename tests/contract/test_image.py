@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from sink.settings import load
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -25,7 +27,8 @@ def final_stage() -> list[tuple[str, str]]:
 
 
 def test_every_instruction_is_one_that_an_engine_knows() -> None:
-    known = {"FROM", "ENV", "WORKDIR", "COPY", "RUN", "LABEL", "USER", "STOPSIGNAL", "ENTRYPOINT", "CMD"}
+    known = {"FROM", "ENV", "WORKDIR", "COPY", "RUN", "LABEL", "USER", "EXPOSE"}
+    known |= {"HEALTHCHECK", "STOPSIGNAL", "ENTRYPOINT", "CMD"}
     assert {word for word, _ in instructions()} <= known
     assert instructions()[0][0] == "FROM"
 
@@ -61,3 +64,30 @@ def test_only_locked_and_hashed_packages_are_installed() -> None:
         for command in rest.split("&&") if word == "RUN" else []:
             if re.search(r"pip install|uv build", command):
                 assert "--require-hashes" in command or "--no-deps dist/" in command, command
+
+
+def environment() -> dict[str, str]:
+    """Give the variables of the final stage."""
+    return dict(pair.split("=", 1) for word, rest in final_stage() if word == "ENV" for pair in rest.split())
+
+
+def test_every_setting_of_the_image_is_one_that_the_sink_knows() -> None:
+    settings = {name: value for name, value in environment().items() if name.startswith("SINK_")}
+    assert load(settings, directory=ROOT / "deploy").http.host == "0.0.0.0"
+
+
+def test_the_port_that_is_exposed_is_the_port_that_is_served() -> None:
+    assert dict(final_stage())["EXPOSE"] == str(load({}, directory=ROOT / "deploy").http.port)
+
+
+def test_the_state_survives_where_the_root_file_system_is_read_only() -> None:
+    last = final_stage()
+    folder = environment()["SINK_STATE_DIRECTORY"]
+    owner = next(rest for word, rest in last if word == "USER").partition(":")[0]
+    assert any(word == "RUN" and f"-o {owner}" in rest and folder in rest for word, rest in last)
+
+
+def test_health_is_asked_without_a_shell_by_a_file_that_is_there() -> None:
+    _, _, command = dict(final_stage())["HEALTHCHECK"].partition("CMD ")
+    script = json.loads(command)[-1]
+    assert ("COPY", f"deploy/image/alive.py {script}") in final_stage()
