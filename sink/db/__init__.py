@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import psycopg
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session
 
@@ -37,14 +36,6 @@ def session_scope(url: str | None = None) -> Iterator[Session]:
     engine = engine_for(url or load().database_url.get_secret_value())
     with Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
-
-
-def driver_of(session: Session) -> psycopg.Connection:
-    """Give the driver's own connection under a session, for what SQLAlchemy cannot do."""
-    connection = session.connection().connection.driver_connection
-    if not isinstance(connection, psycopg.Connection):
-        raise TypeError("the session is not one of psycopg")
-    return connection
 
 
 @cache

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 import psycopg
 import structlog
 from sqlalchemy import URL
+from sqlalchemy.orm import Session
 
 from sink.db.errors import explain_connect, parse_url, shown, translate
 from sink.errors import ConfigError, RefusedError, SinkError, TransientError
@@ -88,6 +89,14 @@ def cut_after(connection: psycopg.Connection, seconds: float) -> Iterator[None]:
         finally:
             watch.cancel()
             watch.join()
+
+
+def driver_of(session: Session) -> psycopg.Connection:
+    """Give the driver's own connection under a session, for what SQLAlchemy cannot do."""
+    connection = session.connection().connection.driver_connection
+    if not isinstance(connection, psycopg.Connection):
+        raise TypeError("the session is not one of psycopg")
+    return connection
 
 
 def _told(notice: psycopg.errors.Diagnostic) -> None:

@@ -12,7 +12,7 @@ from psycopg import sql
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, Numeric, Table, func, select
 from sqlalchemy.orm import Session
 
-from sink.db import driver_of
+from sink.db.connect import driver_of
 from sink.db.errors import translate
 from sink.db.upsert import flushed_columns
 

@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from sink.db import driver_of, standing
-from sink.db.connect import cut_after, open_connection
+from sink.db import standing
+from sink.db.connect import cut_after, driver_of, open_connection
 from sink.db.errors import translate
 from sink.db.hypertables import PUBLIC, is_community
 
