@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from sink import metrics
@@ -18,9 +18,12 @@ REMEMBERED = 20
 
 
 class Observed:
-    """Hears a loop of one dataset, on the loop's thread; ``clock`` gives Unix seconds."""
+    """Hears a loop of one dataset, on the loop's thread; ``clock`` gives Unix seconds.
 
-    def __init__(self, dataset: str, *, clock: Callable[[], float] = time.time) -> None:
+    ``reasons`` of quarantine are counted from 0 on, so that an alert sees the first increase.
+    """
+
+    def __init__(self, dataset: str, *, reasons: Iterable[str] = (), clock: Callable[[], float] = time.time) -> None:
         self.flushes: deque[FlushView] = deque(maxlen=REMEMBERED)
         self.waiting_for: SinkError | None = None
         """The error that is waited out now."""
@@ -46,6 +49,8 @@ class Observed:
         self._batch_messages = metrics.BATCH_MESSAGES.labels(dataset)
         self._batch_bytes = metrics.BATCH_BYTES.labels(dataset)
         self._fences = metrics.FENCES.labels(dataset)
+        for reason in reasons:
+            metrics.QUARANTINED.labels(dataset, reason)
         # at 0 from the beginning: a rate sees no first increase of what was not there before
         metrics.RETRIES.labels(dataset, "none")
         metrics.LAST_STEP.labels(dataset).set_function(lambda: self.stepped_at)

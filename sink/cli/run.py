@@ -27,6 +27,7 @@ from sink.flush import Flusher
 from sink.kafka.consumer import TopicConsumer
 from sink.kafka.reach import hopeless as kafka_hopeless
 from sink.observed import Observed
+from sink.quarantine.cures import CURES
 from sink.resources import resource_folder
 from sink.settings import Settings
 from sink.watch import Watch
@@ -106,7 +107,7 @@ def member_of(
         connect=lambda: open_connection(url, application_name=f"sink {dataset.name} {owner}"),
         limits=wiring.limits_of(settings),
     )
-    observed = Observed(dataset.name)
+    observed = Observed(dataset.name, reasons=CURES)
     pipeline = wiring.pipeline_of(
         dataset,
         settings,

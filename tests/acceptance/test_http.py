@@ -18,6 +18,7 @@ from sqlalchemy import make_url, text
 from sink import metrics
 from sink.avro.registry import Registry, RegistryAccess
 from sink.producing.simulator import Plan, simulate
+from sink.quarantine.cures import CURES
 from tests.fix_database import plain_engine
 from tests.fix_sink import Market, Markets, Process
 
@@ -129,6 +130,9 @@ def test_a_running_sink_shows_every_metric_that_the_page_promises(market: Market
         labels = {label for found, _ in samples[name] for label in found}
         assert labels == set(one.labels), name
     assert ({"dataset": "trades"}, total + 3.0) in samples["sink_messages_total"]
+    # counted from 0 on: an alert sees no increase in a series that begins with 1
+    bad = {found["reason"]: value for found, value in samples["sink_quarantined_messages_total"]}
+    assert bad == dict.fromkeys(CURES, 0.0) | {"magic": 3.0}
     spent = {found["stage"] for found, value in samples["sink_stage_seconds_sum"] if value > 0}
     assert spent >= {"poll", "decode", "prepare", "write", "commit"}
 
