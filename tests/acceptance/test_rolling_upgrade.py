@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,6 @@ from tests.wheels import install_release, run
 QUIET = {"SINK_KAFKA__SESSION_TIMEOUT_MS": "120000", "SINK_LOG__FORMAT": "json"}
 """A session far longer than the test waits: only a member that says goodbye is replaced in time."""
 
-LATER = ("SINK_HOUSEKEEPING__EVERY",)
-"""Settings that the last release does not know, and would refuse."""
-
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -31,18 +29,28 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@cache
+def settings_of(release: Path) -> frozenset[str]:
+    """Name the settings that the last release has."""
+    told = run([sys.executable, "-m", "sink", "config"], release, PYTHONPATH=str(release))
+    return frozenset(line.partition("=")[0] for line in told.splitlines())
+
+
 @contextmanager
 def released(market: Market, release: Path, name: str) -> Iterator[Process]:
     """Run the last release's ``sink run trades`` beside the test, with the libraries of this environment."""
     output = market.directory / f"{name}.log"
-    environment = market.environment(QUIET) | {"PYTHONPATH": str(release)}
-    for later in LATER:
-        environment.pop(later, None)
+    environment = {
+        name: value
+        for name, value in market.environment(QUIET).items()
+        # what came after the release it would refuse
+        if not name.startswith("SINK_") or name.startswith("SINK_KAFKA__") or name in settings_of(release)
+    }
     with output.open("wb") as opened:
         running = subprocess.Popen(
             [sys.executable, "-m", "sink", "run", "trades"],
             cwd=release,
-            env=environment,
+            env=environment | {"PYTHONPATH": str(release)},
             stdin=subprocess.DEVNULL,
             stdout=opened,
             stderr=subprocess.STDOUT,
