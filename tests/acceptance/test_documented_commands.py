@@ -23,6 +23,8 @@ CONFIRMED = {"sink rewind", "sink offsets import"}
 """Commands that ask before they act; here nobody can answer, so they get ``--yes``."""
 
 ENDS: Mapping[str, tuple[int, str]] = {
+    "sink schemas check": (4, "not registered: "),
+    "sink produce BTCUSDT-trades-2026-06.zip --dry-run": (5, "No such file"),
     "sink offsets import trades --from-group connect-trades-jdbc": (2, "has no commits"),
     "sink rewind trades --to 3:120000 --yes": (2, "beyond the log"),
     "sink verify trades --from 3:120000 --partitions 3": (2, "beyond the log"),

@@ -74,6 +74,9 @@ def shown(browser: Chrome) -> Iterator[Shown]:
     page = Shown(browser, watch, server)
     page.until("#overall", "ready")
     yield page
+    # a page that asks on after its server has gone complains to the next test
+    browser.get("about:blank")
+    browser.get_log("browser")
     server.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,7 +55,7 @@ def copied_tree(tmp_path: Path) -> Path:
     for name in filter(None, listed.stdout.split("\0")):
         copy = tmp_path / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes((REPOSITORY / name).read_bytes())
+        shutil.copy(REPOSITORY / name, copy, follow_symlinks=False)
     return tmp_path
 
 
