@@ -76,7 +76,7 @@ def shown(browser: Chrome) -> Iterator[Shown]:
     yield page
     # a page that asks on after its server has gone complains to the next test
     browser.get("about:blank")
-    browser.get_log("browser")
+    page.complaints()
     server.close()
 
 
