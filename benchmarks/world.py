@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from psycopg import sql
 from sqlalchemy import make_url
 
@@ -106,7 +106,7 @@ class World:
         try:
             places = [TopicPartition(topic, number) for number in range(partitions)]
             ends = {place.partition: consumer.get_watermark_offsets(place, TIMEOUT)[1] for place in places}
-            done = {place.partition: max(0, place.offset) for place in consumer.committed(places, TIMEOUT)}
+            done = {place.partition: max(0, place.offset) for place in _committed(consumer, places)}
         finally:
             consumer.close()
         return sum(end - done.get(number, 0) for number, end in ends.items())
@@ -138,6 +138,16 @@ def of_stack(stack: Stack) -> World:
         database_pid=stack.database.pid if native else None,
         broker_pid=stack.broker.pid if native else None,
     )
+
+
+def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+    """Ask for a group's commits; a broker that has just started may not know yet who coordinates the group."""
+    try:
+        return consumer.committed(places, TIMEOUT)
+    except KafkaException as error:
+        if not error.args[0].retriable():
+            raise
+        return []
 
 
 @contextmanager
