@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ import psycopg
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from psycopg import sql
 from sqlalchemy import make_url
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from benchmarks.generator import Encoder, Generated, rows_of
 from benchmarks.plan import Workload
@@ -28,7 +28,6 @@ from sink.stack import Stack, Steps
 from sink.stack.stack import NATIVE
 
 TIMEOUT = 20.0
-_PATIENCE = 60.0
 _POLL_EVERY = 1_000
 _HEAP = 64 * 1024
 PRODUCER: dict[str, str | int] = {"acks": "all", "compression.type": "lz4", "linger.ms": 5}
@@ -100,18 +99,9 @@ class World:
         finally:
             self._execute(self.database_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
+    @retry(retry=retry_if_exception_type(KafkaException), stop=stop_after_delay(60), wait=wait_fixed(1), reraise=True)
     def behind(self, group: str, topic: str, partitions: int) -> int:
         """Count the messages that a group has not committed; a broker under load is asked again, for a minute."""
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                return self._behind(group, topic, partitions)
-            except KafkaException:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(1)
-
-    def _behind(self, group: str, topic: str, partitions: int) -> int:
         consumer = Consumer(
             {"bootstrap.servers": self.bootstrap_servers, "group.id": group, "enable.auto.commit": False}
         )
