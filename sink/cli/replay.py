@@ -10,6 +10,7 @@ import typer
 
 from sink.cli import arguments, connections, options, replay_jobs, wiring
 from sink.cli.bounds import bound, partitions
+from sink.cli.manners import give_way
 from sink.cli.replay_asked import Asked
 from sink.cli.replayed import show, show_discarded, show_list
 from sink.cli.run import stop_on_signals
@@ -88,6 +89,7 @@ def replay(
         raise ConfigError("--resume goes on with the range that the replay has: give it no other, and no --dry-run")
     if resume is None and not start:
         raise ConfigError("say where to begin, for example --from 2h, --from yesterday or --from beginning")
+    give_way()
     document = replay_jobs.run(asked, settings, resume=resume, now=now, stop=stop_on_signals(settings))
     if json_output:
         typer.echo(json.dumps(document, indent=2))

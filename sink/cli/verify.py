@@ -11,6 +11,7 @@ import typer
 
 from sink.cli import arguments, connections, options, verifying
 from sink.cli.bounds import bound, partitions
+from sink.cli.manners import give_way
 from sink.cli.run import stop_on_signals
 from sink.cli.verified import show
 from sink.cli.verify_asked import Asked
@@ -69,6 +70,7 @@ def verify(
         samples=samples,
         file=file,
     )
+    give_way()
     document = verifying.run(asked, settings, stop=stop_on_signals(settings))
     if json_output:
         typer.echo(json.dumps(document, indent=2))

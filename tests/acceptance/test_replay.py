@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 from collections.abc import Iterator
@@ -126,6 +127,7 @@ def test_stopped_killed_and_resumed_it_reads_every_message_once(filled: Market) 
 
     with filled.start("replay", "trades", "--from", "beginning", *slow, **SMALL) as process:
         process.until(lambda: replayed(filled) > 50, "some of it is done")
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) > os.getpriority(os.PRIO_PROCESS, 0), "the sink goes first"
         process.signal(signal.SIGTERM)
         assert process.end() == 6
     found = re.search(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -221,6 +222,7 @@ def test_a_signal_ends_it_and_leaves_nothing_behind(market: Market) -> None:
 
     with market.start("verify", "trades", "--deep", "--max-rate", "5/s", TMPDIR=str(held)) as process:
         process.until(lambda: list(held.glob("sink-verify-*")) != [], "it has begun to read")
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) > os.getpriority(os.PRIO_PROCESS, 0), "the sink goes first"
         process.signal(signal.SIGTERM)
         assert process.end() == 6
 
