@@ -80,11 +80,10 @@ def lost_day(
 
     Example: ``python -m benchmarks lost-day``
     """
-    console = Console(stderr=True, highlight=False)
     with world(directory, SilentSteps(), os.environ) as servers:
-        scene = play_lost_day(servers, lambda line: console.print(line, soft_wrap=True, markup=False))
+        scene = play_lost_day(servers, _say)
     for name, lag in (("usual", scene.usual), ("meanwhile", scene.meanwhile)):
-        console.print(f"lag, {name}: {lag}", soft_wrap=True, markup=False)
+        _say(f"lag, {name}: {lag}")
     if as_json:
         Console().print_json(data=scene.as_json())
     raise typer.Exit(0 if scene.good else 1)
@@ -101,15 +100,8 @@ def weigh(
 
     Example: ``python -m benchmarks sizing --rows 200000``
     """
-    console = Console(stderr=True, highlight=False)
     with world(directory, SilentSteps(), os.environ) as servers:
-        found = sizing.play(
-            servers,
-            rows=rows,
-            now=datetime.now(UTC),
-            broker_files=directory / "broker",
-            say=lambda line: console.print(line, soft_wrap=True, markup=False),
-        )
+        found = sizing.play(servers, rows=rows, now=datetime.now(UTC), broker_files=directory / "broker", say=_say)
     path = out or SIZES
     found.write(path)
     typer.echo(f"written to {path}; docs/scaling.md comes from it with: python -m benchmarks scaling")
@@ -153,15 +145,12 @@ def stalled(
 
     Example: ``python -m benchmarks stalled --seconds 60``
     """
-    console = Console(stderr=True, highlight=False)
     with world(directory, SilentSteps(), os.environ) as servers:
         scene = play_stalled(servers, rows=rows, seconds=seconds)
-    console.print(
+    _say(
         f"{scene.seconds:g} s without the database after {scene.durable:,} of {scene.rows:,} messages: at most"
         f" {scene.before / MIB:,.0f} MiB before, {scene.after / MIB:,.0f} MiB to the end;"
-        f" the table is {'right' if scene.wrong is None else f'wrong: {scene.wrong}'}",
-        soft_wrap=True,
-        markup=False,
+        f" the table is {'right' if scene.wrong is None else f'wrong: {scene.wrong}'}"
     )
     if as_json:
         Console().print_json(data=asdict(scene))
@@ -184,19 +173,20 @@ def rolling(
     Examples: ``python -m benchmarks rolling --minutes 1`` ·
     ``python -m benchmarks rolling --minutes 10 --rate 5000 --json --pictures docs/pictures``
     """
-    from benchmarks.rolling_pictures import draw  # noqa: PLC0415 - the plotting library takes seconds to load
-
-    console = Console(stderr=True, highlight=False)
 
     def drawn(prometheus: Prometheus, scene: Scene) -> None:
-        for file in draw(prometheus, scene, pictures) if pictures else ():
-            console.print(f"{file} is drawn", soft_wrap=True, markup=False)
+        if pictures is None:
+            return
+        from benchmarks.rolling_pictures import draw  # noqa: PLC0415 - the plotting library takes seconds to load
 
-    scene = play_rolling(minutes, rate, lambda line: console.print(line, soft_wrap=True, markup=False), drawn)
+        for file in draw(prometheus, scene, pictures):
+            _say(f"{file} is drawn")
+
+    scene = play_rolling(minutes, rate, _say, drawn)
     for one in scene.alerts:
-        console.print(f"alert: {one}", soft_wrap=True, markup=False)
+        _say(f"alert: {one}")
     for sentence in scene.wrong:
-        console.print(f"wrong: {sentence}", soft_wrap=True, markup=False)
+        _say(f"wrong: {sentence}")
     if as_json:
         Console().print_json(data=scene.as_json())
     raise typer.Exit(1 if scene.wrong else 0)
@@ -244,11 +234,6 @@ def _play(
     out: Path | None,
     directory: Path,
 ) -> None:
-    console = Console(stderr=True, highlight=False)
-
-    def tell(sentence: str) -> None:
-        console.print(sentence, soft_wrap=True, markup=False)
-
     now = datetime.now(UTC)
     path = out or RESULTS / f"{now:%Y-%m-%dT%H%M%S}.json"
     options = {"rounds": rounds, "rows": rows}
@@ -261,12 +246,16 @@ def _play(
             now=now,
             options=options,
             path=path,
-            tell=tell,
+            tell=_say,
         )
-    tell(f"written to {path}")
+    _say(f"written to {path}")
     typer.echo(ratios.line(result))
     if any(outcome.system == ratios.OURS and not outcome.correct for outcome in result.outcomes):
         raise typer.Exit(1)  # that another system writes something wrong is a result like any other
+
+
+def _say(line: str) -> None:
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import sql
 
+from benchmarks.beside import repeated
 from benchmarks.prometheus import Alert, Prometheus
 
 LOOK_EVERY = 1.0
@@ -32,21 +32,24 @@ class Seen:
     over_at: float | None = None
 
 
+_Key = tuple[str, tuple[tuple[str, str], ...]]
+"""Name and labels of an alert."""
+
+
 @dataclass(slots=True)
 class Alarms:
     """Every alert that was pending or firing; one that comes again counts again."""
 
     seen: list[Seen] = field(default_factory=list)
     phase: str = ""
-    _now: dict[Alert, Seen] = field(default_factory=dict)
+    _now: dict[_Key, Seen] = field(default_factory=dict)
 
     def look(self, alerts: Sequence[Alert], at: float) -> None:
         """Take what Prometheus says at a moment."""
-        present = {(alert.name, alert.labels): alert for alert in alerts}
-        for key in [key for key in self._now if (key.name, key.labels) not in present]:
-            self._now.pop(key).over_at = at
+        for gone in self._now.keys() - {(alert.name, alert.labels) for alert in alerts}:
+            self._now.pop(gone).over_at = at
         for alert in alerts:
-            key = Alert(name=alert.name, state="", labels=alert.labels)
+            key = (alert.name, alert.labels)
             if key not in self._now:
                 self._now[key] = Seen(name=alert.name, labels=dict(alert.labels), phase=self.phase)
                 self.seen.append(self._now[key])
@@ -86,7 +89,7 @@ class Ages:
 def watched(prometheus: Prometheus) -> Iterator[Alarms]:
     """Look at the alerts until the block is left."""
     alarms = Alarms()
-    with _repeated(lambda: alarms.look(prometheus.alerts(), time.time()), every=LOOK_EVERY, name="alarms"):
+    with repeated(lambda: alarms.look(prometheus.alerts(), time.time()), every=LOOK_EVERY, name="alarms"):
         yield alarms
 
 
@@ -106,29 +109,5 @@ def aged(url: str, symbols: Sequence[str]) -> Iterator[Ages]:
             if at is not None:
                 ages.looks.append((now, now - at))
 
-        with _repeated(look, every=AGE_EVERY, name="ages"):
+        with repeated(look, every=AGE_EVERY, name="ages"):
             yield ages
-
-
-@contextmanager
-def _repeated(work: Callable[[], None], *, every: float, name: str) -> Iterator[None]:
-    """Do something again and again on a thread; what it raises is raised when the block is left."""
-    stop = threading.Event()
-    failures: list[Exception] = []
-
-    def repeat() -> None:
-        try:
-            while not stop.wait(every):
-                work()
-        except Exception as error:  # noqa: BLE001 - raised below, on the caller's thread
-            failures.append(error)
-
-    thread = threading.Thread(target=repeat, name=name, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-    if failures:
-        raise failures[0]

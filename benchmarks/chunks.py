@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from statistics import median
 from threading import Barrier
 from time import perf_counter
@@ -15,9 +15,8 @@ import psycopg
 
 from benchmarks.systems import SYSTEMS
 from benchmarks.world import World
+from sink.datasets import DATASETS
 
-CHUNK = timedelta(days=3)
-"""As the model of trades has it."""
 SIZES = (100, 20_000)
 CONNECTIONS = (1, 4)
 _COPY = "COPY trades (symbol, trade_ts, trade_id, price, quantity, is_buyer_maker) FROM STDIN"
@@ -43,12 +42,12 @@ def play(world: World, *, rounds: int, now: datetime) -> Iterator[Compared]:
     with world.database(SYSTEMS["sink"]) as url, ExitStack() as opened:
         dsn = url.replace("+psycopg", "")
         connections = [opened.enter_context(psycopg.connect(dsn)) for _ in range(max(CONNECTIONS))]
-        begin = now
+        begin, chunk = now, DATASETS["trades"].chunk
         for count in CONNECTIONS:
             for rows in SIZES:
                 times: dict[bool, list[float]] = {True: [], False: []}
                 for turn in range(2 * rounds):
-                    begin += 2 * CHUNK  # so that no chunk is shared with the turn before
+                    begin += 2 * chunk  # so that no chunk is shared with the turn before
                     exists = turn % 2 == 0
                     if exists:
                         _copy(connections[0], "FIRST", begin, 1)

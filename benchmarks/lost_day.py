@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,12 +17,13 @@ from typing import Any
 import psycopg
 from confluent_kafka import Producer
 
-from benchmarks.generator import DAYS_AGO, Encoder, generate
+from benchmarks.beside import repeated
+from benchmarks.generator import DAYS_AGO, Encoder
 from benchmarks.plan import SYMBOLS, Bulk
 from benchmarks.processes import Children
 from benchmarks.systems import SYSTEMS
 from benchmarks.systems.system import Command, Job, System
-from benchmarks.trial import job_of
+from benchmarks.trial import backlog
 from benchmarks.world import PRODUCER, World, clean_environment
 
 MINUTES = 1440
@@ -34,6 +33,7 @@ LOAD_RATE = 500
 USUAL = 30.0
 """Seconds for which the usual lag is watched."""
 _LAG_EVERY = 0.5
+_TICK = 0.01
 _DATASET = "candles_1m"
 _DIFFERENT = 7
 Say = Callable[[str], None]
@@ -130,20 +130,14 @@ def play(world: World, say: Say) -> Scene:
     workload = Bulk(name="lost-day", title="three days of candles", dataset=_DATASET, rows=DAYS * MINUTES * SYMBOLS)
     system = SYSTEMS["sink"]
     now = datetime.now(UTC)
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        world.topic(workload) as (topic, schema_id),
-        world.database(system) as url,
-    ):
-        directory = Path(folder)
-        world.fill(topic, schema_id, workload, generate(workload, now=now, directory=directory))
-        job = replace(job_of(world, workload, topic, url, directory / "job"), follow=True)
+    with backlog(world, system, workload, now=now) as made:
+        job = replace(made.job, follow=True)
         stage = Stage(world, job, system)
         with Children(_replicas(system, job), clean_environment()) as replicas:
             while not replicas.ended and stage.behind():
                 time.sleep(_LAG_EVERY)
             say(f"two replicas have caught up with {workload.rows:,} candles; {LOAD_RATE} messages/s from now on")
-            with _load(world, topic, schema_id), _sampled(stage) as samples:
+            with _load(world, job.topic, made.schema_id), _sampled(stage) as samples:
                 time.sleep(USUAL)
                 usual, samples[:] = [*samples], []
                 day = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS_AGO - 1)
@@ -184,27 +178,22 @@ def _replicas(system: System, job: Job) -> list[tuple[Command, Path]]:
 @contextmanager
 def _load(world: World, topic: str, schema_id: int) -> Iterator[None]:
     """Produce newer and newer versions of the candle of the current minute."""
-    stop = threading.Event()
     producer = Producer({**PRODUCER, "bootstrap.servers": world.bootstrap_servers})
     encoder = Encoder(_DATASET, schema_id)
-    minute = int(time.time()) // 60 * 60_000_000
+    minute, began = int(time.time()) // 60 * 60_000_000, time.monotonic()
+
+    sent = 0
 
     def produce() -> None:
-        number, began = 0, time.monotonic()
-        while not stop.is_set():
-            while number < (time.monotonic() - began) * LOAD_RATE:
-                number += 1
-                producer.produce(topic, encoder.encode(_candle(minute, number)), b"LOAD", partition=number % 4)
-            producer.poll(0.01)
-        producer.flush(30)
+        nonlocal sent
+        while sent < (time.monotonic() - began) * LOAD_RATE:
+            sent += 1
+            producer.produce(topic, encoder.encode(_candle(minute, sent)), b"LOAD", partition=sent % 4)
+        producer.poll(0)
 
-    thread = threading.Thread(target=produce, name="load", daemon=True)
-    thread.start()
-    try:
+    with repeated(produce, every=_TICK, name="load"):
         yield
-    finally:
-        stop.set()
-        thread.join()
+    producer.flush(30)
 
 
 def _candle(minute: int, number: int) -> dict[str, Any]:
@@ -222,16 +211,5 @@ def _candle(minute: int, number: int) -> dict[str, Any]:
 def _sampled(stage: Stage) -> Iterator[list[int]]:
     """Sample the lag of the live replicas beside the caller."""
     samples: list[int] = []
-    stop = threading.Event()
-
-    def sample() -> None:
-        while not stop.wait(_LAG_EVERY):
-            samples.append(stage.behind())
-
-    thread = threading.Thread(target=sample, name="lag", daemon=True)
-    thread.start()
-    try:
+    with repeated(lambda: samples.append(stage.behind()), every=_LAG_EVERY, name="lag"):
         yield samples
-    finally:
-        stop.set()
-        thread.join()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import psycopg
 from confluent_kafka import Producer
 
 from benchmarks.alarms import Ages, Alarms, Seen, aged, watched
+from benchmarks.beside import repeated
 from benchmarks.generator import Encoder
 from benchmarks.plan import Stream
 from benchmarks.processes import Gone
@@ -212,22 +212,13 @@ def _sender(world: World, topic: str, schema_id: int) -> Sender:
     )
 
 
-@contextmanager
-def _load(sender: Sender, rate: int) -> Iterator[None]:
+def _load(sender: Sender, rate: int) -> AbstractContextManager[None]:
     """Produce beside the caller; what a busy machine could not send in time is sent as soon as it can."""
-    stop = threading.Event()
+    began = time.monotonic()
 
     def produce() -> None:
-        began = time.monotonic()
-        while not stop.wait(_TICK):
-            due = int((time.monotonic() - began) * rate) - len(sender.sent)
-            if due > 0:
-                sender.send(due, None)
+        due = int((time.monotonic() - began) * rate) - len(sender.sent)
+        if due > 0:
+            sender.send(due, None)
 
-    thread = threading.Thread(target=produce, name="load", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return repeated(produce, every=_TICK, name="load")

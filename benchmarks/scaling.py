@@ -11,8 +11,6 @@ from benchmarks.ratios import OURS
 from benchmarks.results import Result
 from benchmarks.sizing import Sizing, Weight
 from sink.datasets import DATASETS
-from sink.db.hypertables import hypertable_of
-from sink.db.models import table_of
 
 RATES = (1_000, 10_000, 100_000, 1_000_000)
 """Messages a second for which the page says what they need."""
@@ -112,10 +110,10 @@ def _plan(sizing: Sizing, result: Result) -> Iterator[str]:
 
 
 def _days_kept() -> int:
-    options = hypertable_of(table_of(DATASETS[_LARGEST].model))
-    if options is None or options.retain is None:
+    retain = DATASETS[_LARGEST].retain
+    if retain is None:
         raise ValueError(f"{_LARGEST} is kept for ever: the page needs another column")
-    return options.retain.days
+    return retain.days
 
 
 def partitions(processes: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -13,7 +12,6 @@ from typing import Any
 import psycopg
 
 from benchmarks import machine, trial
-from benchmarks.generator import generate
 from benchmarks.plan import Bulk
 from benchmarks.systems import SYSTEMS
 from benchmarks.world import World
@@ -82,15 +80,9 @@ def play(world: World, *, rows: int, now: datetime, broker_files: Path, say: Cal
 
 def _weighed(world: World, workload: Bulk, now: datetime, broker_files: Path) -> Weight:
     system = SYSTEMS["sink"]
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        world.topic(workload) as (topic, schema_id),
-        world.database(system) as url,
-    ):
-        generated = generate(workload, now=now, directory=Path(folder))
-        world.fill(topic, schema_id, workload, generated)
-        job = trial.job_of(world, workload, topic, url, Path(folder) / "job")
-        done = trial.play(world, system, job, generated, "load")
+    with trial.backlog(world, system, workload, now=now) as made:
+        job = made.job
+        done = trial.play(world, system, job, made.generated, "load")
         if not done.correct or done.cpu is None or done.wal_bytes is None or done.rows_per_second is None:
             raise RuntimeError(f"{workload.name} does not count: {done.failure}")
         with psycopg.connect(job.plain_url) as connection:
@@ -104,8 +96,8 @@ def _weighed(world: World, workload: Bulk, now: datetime, broker_files: Path) ->
             dataset=workload.dataset,
             versions=workload.versions,
             messages=workload.rows,
-            rows=generated.keys,
-            log_bytes=_log_bytes(broker_files, topic),
+            rows=made.generated.keys,
+            log_bytes=_log_bytes(broker_files, job.topic),
             table_bytes=table,
             index_bytes=index,
             wal_bytes=done.wal_bytes,

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psycopg
 
 from benchmarks.compare import difference
-from benchmarks.generator import generate
 from benchmarks.plan import Bulk
 from benchmarks.processes import Gone
 from benchmarks.systems import SYSTEMS
-from benchmarks.trial import finish, job_of, started
+from benchmarks.trial import backlog, finish, started
 from benchmarks.world import World
 
 MIB = 1024 * 1024
@@ -46,14 +43,8 @@ class Stalled:
 def play(world: World, *, rows: int, seconds: float) -> Stalled:
     """Let the sink read a backlog of trades, and lock it out of its positions for a while."""
     sink, workload = SYSTEMS["sink"], Bulk(name="stalled", title="a database that stalls", rows=rows)
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        world.topic(workload) as (topic, schema_id),
-        world.database(sink) as url,
-    ):
-        generated = generate(workload, now=datetime.now(UTC), directory=Path(folder))
-        world.fill(topic, schema_id, workload, generated)
-        job = replace(job_of(world, workload, topic, url, Path(folder) / "job"), generated=generated)
+    with backlog(world, sink, workload, now=datetime.now(UTC)) as made:
+        job = made.job
         with started(sink, job) as (children, watch, _):
             while watch.seen.begin is None:
                 if children.ended:
@@ -71,7 +62,7 @@ def play(world: World, *, rows: int, seconds: float) -> Stalled:
             finish(world, sink, job, children)
             after = children.peak
         with psycopg.connect(job.plain_url) as connection:
-            wrong = difference(connection, workload.dataset, generated)
+            wrong = difference(connection, workload.dataset, made.generated)
     return Stalled(
         rows=rows, durable=int(row[0]) if row else 0, seconds=seconds, before=before, after=after, wrong=wrong
     )

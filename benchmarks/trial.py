@@ -9,13 +9,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
 
 from benchmarks import measure
 from benchmarks.compare import difference
-from benchmarks.generator import Generated
+from benchmarks.generator import Generated, generate
 from benchmarks.plan import Bulk, Stream, Workload
 from benchmarks.processes import Children, Gone
 from benchmarks.results import Outcome
@@ -37,6 +38,15 @@ class Start:
     at: float
     cpu_before: float | None = None
     looks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """A job whose topic is filled, what was sent, and the id of its schema."""
+
+    job: Job
+    generated: Generated
+    schema_id: int
 
 
 def trial(world: World, system: System, workload: Bulk, generated: Generated, topic: str) -> list[Outcome]:
@@ -65,6 +75,20 @@ def job_of(world: World, workload: Workload, topic: str, database_url: str, dire
         batch=workload.batch if isinstance(workload, Bulk) else None,
         follow=isinstance(workload, Stream),
     )
+
+
+@contextmanager
+def backlog(world: World, system: System, workload: Bulk, *, now: datetime) -> Iterator[Backlog]:
+    """Fill a topic of a workload's own, and make an empty database."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        world.topic(workload) as (topic, schema_id),
+        world.database(system) as url,
+    ):
+        generated = generate(workload, now=now, directory=Path(folder))
+        world.fill(topic, schema_id, workload, generated)
+        job = replace(job_of(world, workload, topic, url, Path(folder) / "job"), generated=generated)
+        yield Backlog(job=job, generated=generated, schema_id=schema_id)
 
 
 def play(world: World, system: System, job: Job, generated: Generated, phase: str) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,14 +26,6 @@ JITTER = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """One dataset whose table and ledger are kept."""
-
-    dataset: str
-    source: Source
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """How often chunks and ledger are cleaned, in seconds, and how long entries of the ledger stay."""
 
@@ -46,12 +38,13 @@ class Schedule:
 class Housekeeper:
     """Does its chores when they are due, in a thread of its own; none of them can hold up or end a loop.
 
-    ``clock`` counts seconds, ``now`` is the time of day for the metrics.
+    ``sources`` says by dataset whose table and ledger are kept; ``clock`` counts seconds, ``now`` is the time of day
+    for the metrics.
     """
 
     def __init__(
         self,
-        houses: Sequence[House],
+        sources: Mapping[str, Source],
         upkeep: Upkeep,
         schedule: Schedule,
         *,
@@ -59,7 +52,7 @@ class Housekeeper:
         now: Callable[[], float],
         dice: random.Random,
     ) -> None:
-        self._houses, self._upkeep, self._schedule = houses, upkeep, schedule
+        self._sources, self._upkeep, self._schedule = sources, upkeep, schedule
         self._clock, self._now, self._dice = clock, now, dice
         self._every = {self._measure: MEASURE_EVERY}
         self._due = {self._measure: clock()}
@@ -81,59 +74,58 @@ class Housekeeper:
                 self._due[chore] = self._clock() + self._every[chore] * self._dice.uniform(1 - JITTER, 1 + JITTER)
 
     def _measure(self) -> None:
-        for house in self._houses:
-            self._try("measuring", house, self._measured)
+        for dataset in self._sources:
+            self._try("measuring", dataset, self._measured)
 
     def _clean(self) -> None:
-        for house in self._houses:
-            self._try("retention", house, self._drop)
-            self._try("pruning the ledger", house, self._prune)
+        for dataset in self._sources:
+            self._try("retention", dataset, self._drop)
+            self._try("pruning the ledger", dataset, self._prune)
 
-    def _measured(self, house: House) -> None:
-        stored = self._upkeep.measured(house.dataset)
+    def _measured(self, dataset: str) -> None:
+        source = self._sources[dataset]
+        stored = self._upkeep.measured(dataset)
         if stored is not None:
-            metrics.TABLE_BYTES.labels(house.dataset).set(stored.size)
-            metrics.TABLE_CHUNKS.labels(house.dataset).set(stored.chunks)
+            metrics.TABLE_BYTES.labels(dataset).set(stored.size)
+            metrics.TABLE_CHUNKS.labels(dataset).set(stored.chunks)
             oldest = math.nan if stored.oldest is None else stored.oldest.timestamp()
-            metrics.TABLE_OLDEST.labels(house.dataset).set(oldest)
-        waiting = self._upkeep.quarantined(sink_id=house.source.sink_id, topic=house.source.topic).waiting
-        metrics.QUARANTINE_WAITING.labels(house.dataset).set(waiting)
+            metrics.TABLE_OLDEST.labels(dataset).set(oldest)
+        waiting = self._upkeep.quarantined(sink_id=source.sink_id, topic=source.topic).waiting
+        metrics.QUARANTINE_WAITING.labels(dataset).set(waiting)
 
-    def _drop(self, house: House) -> None:
+    def _drop(self, dataset: str) -> None:
         try:
-            dropped = self._upkeep.drop_expired(house.dataset)
+            dropped = self._upkeep.drop_expired(dataset)
         except SinkError:
-            metrics.RETENTION_RUNS.labels(house.dataset, "failed").inc()
+            metrics.RETENTION_RUNS.labels(dataset, "failed").inc()
             raise
         if dropped.outcome == "policy":
             return
-        metrics.RETENTION_RUNS.labels(house.dataset, dropped.outcome).inc()
-        metrics.RETENTION_DROPPED.labels(house.dataset).inc(len(dropped.chunks))
+        metrics.RETENTION_RUNS.labels(dataset, dropped.outcome).inc()
+        metrics.RETENTION_DROPPED.labels(dataset).inc(len(dropped.chunks))
         if dropped.outcome == "done":
-            metrics.RETENTION_LAST_RUN.labels(house.dataset).set(self._now())
+            metrics.RETENTION_LAST_RUN.labels(dataset).set(self._now())
         if dropped.chunks:
-            log.info("dropped what is older than its retention", dataset=house.dataset, chunks=list(dropped.chunks))
+            log.info("dropped what is older than its retention", dataset=dataset, chunks=list(dropped.chunks))
 
-    def _prune(self, house: House) -> None:
-        keep, source = self._schedule.keep_ledger, house.source
+    def _prune(self, dataset: str) -> None:
+        keep, source = self._schedule.keep_ledger, self._sources[dataset]
         if keep is None:
             return
         pruned = self._upkeep.prune_flushes(sink_id=source.sink_id, topic=source.topic, keep=keep)
         if pruned:
-            log.info("removed old entries of the ledger", dataset=house.dataset, entries=pruned)
+            log.info("removed old entries of the ledger", dataset=dataset, entries=pruned)
 
-    def _try(self, chore: str, house: House, do: Callable[[House], None]) -> None:
+    def _try(self, chore: str, dataset: str, do: Callable[[str], None]) -> None:
         """Do a chore; what goes wrong is a warning, once until it works again, and tried at its next turn."""
-        name = (chore, house.dataset)
+        name = (chore, dataset)
         try:
-            do(house)
+            do(dataset)
         except SinkError as error:
             if name not in self._failing:
-                log.warning(
-                    "housekeeping failed; it is tried again", chore=chore, dataset=house.dataset, error=str(error)
-                )
+                log.warning("housekeeping failed; it is tried again", chore=chore, dataset=dataset, error=str(error))
             self._failing.add(name)
         except Exception:
-            log.exception("housekeeping failed by a fault of the sink itself", chore=chore, dataset=house.dataset)
+            log.exception("housekeeping failed by a fault of the sink itself", chore=chore, dataset=dataset)
         else:
             self._failing.discard(name)

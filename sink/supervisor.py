@@ -191,12 +191,3 @@ def run(
         while thread.is_alive():
             thread.join(0.2)
     return {runner.member.dataset: runner.failure for runner in runners if runner.failure is not None}
-
-
-def stop_on(event: threading.Event) -> Callable[[int, object], None]:
-    """Make a signal handler that asks everything to stop."""
-
-    def handle(_signal: int, _frame: object) -> None:
-        event.set()
-
-    return handle

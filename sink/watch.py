@@ -11,7 +11,9 @@ from typing import Protocol
 import structlog
 
 from sink.assignment import Partition, State
+from sink.avro.registry import Registry
 from sink.errors import SinkError
+from sink.flush import Flusher
 from sink.gauges import Gauges
 from sink.kafka.contact import Contact
 from sink.lagging import Lagging
@@ -40,21 +42,6 @@ class Ends(Protocol):
         """Give the offset behind the last readable message, None where nothing is known."""
 
 
-class Database(Protocol):
-    """Tells of the writer's connection, on any thread."""
-
-    answered: bool | None
-
-    def database_time(self) -> datetime | None:
-        """Say what the database's clock shows."""
-
-
-class Answering(Protocol):
-    """Tells whether a service answered when last asked."""
-
-    answered: bool | None
-
-
 class Watch:
     """Watches one dataset on the thread of its loop; ``view`` and :meth:`silence` are for every thread."""
 
@@ -67,8 +54,8 @@ class Watch:
         observed: Observed,
         pipeline: Pipeline,
         consumer: Ends,
-        database: Database,
-        registry: Answering | None,
+        database: Flusher,
+        registry: Registry | None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:

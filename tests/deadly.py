@@ -13,7 +13,8 @@ from sink import logs, supervisor
 from sink.avro.decode import Decoder
 from sink.avro.registry import Registry
 from sink.batch import Decoded, Messages
-from sink.cli.run import member_of, stop_on_signals
+from sink.cli.run import member_of
+from sink.cli.stopping import stop_on_signals
 from sink.cli.wiring import decoder_for
 from sink.datasets import DATASETS, Dataset
 from sink.settings import Settings, load

@@ -53,7 +53,7 @@ def settings_schema() -> Schema:
     for name, reason in BY_THE_CHART.items():
         properties[name] = _refused(reason)
     datasets = "|".join(name.upper() for name in DATASETS)
-    clocks = Settings.model_json_schema()["properties"]["clock"]["additionalProperties"]["enum"]
+    clocks = model["properties"]["clock"]["additionalProperties"]["enum"]
     return {
         "type": "object",
         "additionalProperties": False,

@@ -20,8 +20,9 @@ from sink.avro.schemas import shipped_schema
 from sink.cli import connections
 from sink.cli.anchor import Anchor, kept_anchor
 from sink.cli.demonstrated import Demonstrated, Flow, as_json, show
-from sink.cli.run import all_of, member_of, stop_on_signals
+from sink.cli.run import all_of, member_of
 from sink.cli.steps import Tell, ToldSteps, steps_on
+from sink.cli.stopping import stop_on_signals
 from sink.datasets import DATASETS
 from sink.db import migrating
 from sink.errors import DefinitionError, SinkError

@@ -13,7 +13,7 @@ from sink.cli.bounds import bound, partitions
 from sink.cli.manners import give_way
 from sink.cli.replay_asked import Asked
 from sink.cli.replayed import show, show_discarded, show_list
-from sink.cli.run import stop_on_signals
+from sink.cli.stopping import stop_on_signals
 from sink.db import replays
 from sink.db.contents import reading
 from sink.errors import ConfigError

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
+import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -18,12 +19,15 @@ from sink import supervisor
 from sink.avro.decode import Decoder
 from sink.avro.registry import Registry
 from sink.cli import connections, garbage, options, served, wiring
+from sink.cli.stopping import stop_on_signals
 from sink.datasets import Dataset
 from sink.db.connect import open_connection
 from sink.db.target import revisions_in
 from sink.db.tls import hopeless as database_hopeless
+from sink.db.upkeep import Upkeep
 from sink.errors import SinkError
 from sink.flush import Flusher
+from sink.housekeeping import Housekeeper, Schedule
 from sink.kafka.consumer import TopicConsumer
 from sink.kafka.reach import hopeless as kafka_hopeless
 from sink.observed import Observed
@@ -33,9 +37,6 @@ from sink.settings import Settings
 from sink.watch import Watch
 
 app = typer.Typer(add_completion=False)
-
-HARD_EXIT_AFTER = 10.0
-"""Seconds beyond the shutdown timeout after which a hanging thread no longer keeps the process."""
 
 
 @app.command()
@@ -64,22 +65,12 @@ def run(
         stack.enter_context(served.served(settings, [member.watch for member in members], registry))
         bars = stack.enter_context(_bars(chosen, until_caught_up=until_caught_up))
         if not until_caught_up:
-            threading.Thread(
-                target=wiring.housekeeper_of(chosen, settings).run, args=(stop,), name="housekeeping", daemon=True
-            ).start()
+            keeper = _housekeeper_of(chosen, settings)
+            threading.Thread(target=keeper.run, args=(stop,), name="housekeeping", daemon=True).start()
         garbage.settle()
         failures = supervisor.run(members, stop=stop, progress=bars)
     if failures and (until_caught_up or len(failures) == len(members)):
         raise all_of(failures)
-
-
-def stop_on_signals(settings: Settings) -> threading.Event:
-    """Give what SIGTERM and Ctrl-C set from now on, and bound how long stopping may take then."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, supervisor.stop_on(stop))
-    threading.Thread(target=_insist, args=(stop, settings.shutdown_timeout), name="insist", daemon=True).start()
-    return stop
 
 
 def all_of(failures: Mapping[str, SinkError]) -> SinkError:
@@ -141,11 +132,19 @@ def member_of(
     )
 
 
-def _insist(stop: threading.Event, shutdown_timeout: float) -> None:
-    """End the process if something hangs after the deadline; what was not flushed is read again."""
-    stop.wait()
-    time.sleep(shutdown_timeout + HARD_EXIT_AFTER)
-    os._exit(1)
+def _housekeeper_of(datasets: Sequence[Dataset], settings: Settings) -> Housekeeper:
+    kept = settings.housekeeping
+    return Housekeeper(
+        {dataset.name: wiring.source_of(dataset, settings) for dataset in datasets},
+        Upkeep(connections.database_url(settings), application_name=f"sink housekeeping {wiring.owner_name()}"),
+        Schedule(
+            every=kept.every or None,
+            keep_ledger=timedelta(days=kept.ledger_days) if kept.ledger_days else None,
+        ),
+        clock=time.monotonic,
+        now=time.time,
+        dice=random.Random(),  # noqa: S311 (spreads turns, guards nothing)
+    )
 
 
 class _Bars:

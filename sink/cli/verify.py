@@ -12,7 +12,7 @@ import typer
 from sink.cli import arguments, connections, options, verifying
 from sink.cli.bounds import bound, partitions
 from sink.cli.manners import give_way
-from sink.cli.run import stop_on_signals
+from sink.cli.stopping import stop_on_signals
 from sink.cli.verified import show
 from sink.cli.verify_asked import Asked
 from sink.errors import Differences

@@ -6,7 +6,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -21,9 +21,7 @@ from sink.careful import CarefulDecoder, SparingDecoder
 from sink.cli import connections
 from sink.collector import Collector
 from sink.datasets import Dataset
-from sink.db.upkeep import Upkeep
 from sink.flush import Flusher, Limits
-from sink.housekeeping import House, Housekeeper, Schedule
 from sink.kafka.clients import CLOSE_DEADLINE, without_group
 from sink.kafka.consumer import TopicConsumer
 from sink.kafka.log import Log
@@ -159,20 +157,4 @@ def pipeline_of(
         clock=time.monotonic,
         dice=random.Random(),  # noqa: S311 (spreads retries, guards nothing)
         observer=observer,
-    )
-
-
-def housekeeper_of(datasets: Sequence[Dataset], settings: Settings) -> Housekeeper:
-    """Give the one who keeps the tables and ledgers of these datasets."""
-    kept = settings.housekeeping
-    return Housekeeper(
-        [House(dataset=dataset.name, source=source_of(dataset, settings)) for dataset in datasets],
-        Upkeep(connections.database_url(settings), application_name=f"sink housekeeping {owner_name()}"),
-        Schedule(
-            every=kept.every or None,
-            keep_ledger=timedelta(days=kept.ledger_days) if kept.ledger_days else None,
-        ),
-        clock=time.monotonic,
-        now=time.time,
-        dice=random.Random(),  # noqa: S311 (spreads turns, guards nothing)
     )

@@ -135,12 +135,10 @@ class TopicConsumer:
         if self._listener_failed:
             self._listener_failed = False
             raise TransientError(f"a rebalance of {self.topic} broke off")
-        if self.contact.lost:
+        if self.contact.lost or self._demise.over:
+            reason = "forgotten all brokers" if self.contact.lost else "given up"
             self._begin_anew()
-            raise TransientError(f"Kafka's client had forgotten all brokers of {self.topic}; a new one takes its place")
-        if self._demise.over:
-            self._begin_anew()
-            raise TransientError(f"Kafka's client of {self.topic} had given up; a new one takes its place")
+            raise TransientError(f"Kafka's client of {self.topic} had {reason}; a new one takes its place")
         return self._sorted_out(received)
 
     def _begin_anew(self) -> None:

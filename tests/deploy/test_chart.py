@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from deploy.helm import build
 from sink.cli import app, wiring
-from sink.cli.run import HARD_EXIT_AFTER
+from sink.cli.stopping import HARD_EXIT_AFTER
 from sink.datasets import DATASETS
 from sink.errors import ConfigError
 from sink.settings import Settings, explain, load

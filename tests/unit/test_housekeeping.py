@@ -14,11 +14,12 @@ from sink import metrics
 from sink.db.standing import Quarantined, Stored
 from sink.db.upkeep import Dropped, Upkeep
 from sink.errors import SinkError, TransientError
-from sink.housekeeping import JITTER, MEASURE_EVERY, SOON, House, Housekeeper, Schedule
+from sink.housekeeping import JITTER, MEASURE_EVERY, SOON, Housekeeper, Schedule
 from sink.ledger import Source
 
 EVERY = 3600.0
 NOW = 1_790_000_000.0
+SOURCES = {"trades": Source(sink_id="sink.trades", topic="market.trades")}
 OLDEST = datetime(2026, 8, 1, tzinfo=UTC)
 
 
@@ -76,7 +77,7 @@ def clock() -> Time:
 
 def keeper(upkeep: Upkeep, clock: Time, *, every: float | None = EVERY, days: int | None = 400) -> Housekeeper:
     return Housekeeper(
-        [House(dataset="trades", source=Source(sink_id="sink.trades", topic="market.trades"))],
+        SOURCES,
         upkeep,
         Schedule(every=every, keep_ledger=None if days is None else timedelta(days=days)),
         clock=clock,
@@ -202,9 +203,8 @@ def test_it_stops_when_told(upkeep: Answering, clock: Time) -> None:
             super().turn()
             stop.set()
 
-    house = House(dataset="trades", source=Source(sink_id="sink.trades", topic="market.trades"))
     schedule = Schedule(every=EVERY, keep_ledger=None)
-    Stopping([house], upkeep, schedule, clock=clock, now=lambda: NOW, dice=random.Random(1)).run(stop)
+    Stopping(SOURCES, upkeep, schedule, clock=clock, now=lambda: NOW, dice=random.Random(1)).run(stop)
     assert upkeep.asked["measure trades"] == 1
 
 

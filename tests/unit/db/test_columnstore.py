@@ -10,8 +10,7 @@ import pytest
 from sink.db.columnstore import all_statements, statements, switch_of
 from sink.db.hypertables import Hypertable, hypertable_of
 from sink.db.models import Base, Trade, table_of
-from sink.db.preflight import Server, refuse_old_for_columnstore
-from sink.errors import ConfigError, DefinitionError
+from sink.errors import ConfigError
 
 TRADES = table_of(Trade)
 OPTIONS = Hypertable(time="trade_ts", chunk=timedelta(days=3), retain=timedelta(days=30), columnstore=timedelta(days=7))
@@ -52,21 +51,3 @@ def test_every_horizon_lies_between_two_chunks_and_retention() -> None:
 def test_neither_on_nor_off_is_refused(chosen: str) -> None:
     with pytest.raises(ConfigError, match="neither on nor off"):
         switch_of(chosen)
-
-
-@pytest.mark.parametrize(("installed", "refused"), [("2.19.3", True), ("2.25.1", True), ("2.25.2", False)])
-def test_versions_with_faulty_upserts_are_refused(installed: str, refused: bool) -> None:  # noqa: FBT001 (a parameter of the test)
-    server = Server(
-        database="d",
-        user="u",
-        offered="2.28.0",
-        installed=installed,
-        preloaded=True,
-        may_create=True,
-        may_create_tables=True,
-    )
-    if refused:
-        with pytest.raises(DefinitionError, match=r"2\.25\.2 is the oldest"):
-            refuse_old_for_columnstore(server)
-    else:
-        refuse_old_for_columnstore(server)

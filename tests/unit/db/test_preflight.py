@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from sink.db.preflight import Server, judge_server, refuse_missing_privileges, refuse_unknown_revisions
+from sink.db.preflight import (
+    Server,
+    judge_server,
+    refuse_missing_privileges,
+    refuse_old_for_columnstore,
+    refuse_unknown_revisions,
+)
 from sink.errors import DefinitionError
 
 GOOD = Server(
@@ -66,3 +72,13 @@ def test_revisions_that_these_scripts_do_not_have() -> None:
     refuse_unknown_revisions(["0001"], ["0002", "0001"])
     with pytest.raises(DefinitionError, match="revision 0003"):
         refuse_unknown_revisions(["0003"], ["0002", "0001"])
+
+
+@pytest.mark.parametrize("installed", ["2.19.3", "2.25.1"])
+def test_versions_with_faulty_upserts_are_refused_for_the_columnstore(installed: str) -> None:
+    with pytest.raises(DefinitionError, match=r"2\.25\.2 is the oldest"):
+        refuse_old_for_columnstore(replace(GOOD, installed=installed))
+
+
+def test_the_first_version_without_those_faults_may_have_the_columnstore() -> None:
+    refuse_old_for_columnstore(replace(GOOD, offered="2.28.0", installed="2.25.2"))
