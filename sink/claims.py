@@ -114,8 +114,10 @@ class Claims:
         partition.claim, partition.state = claim, State.READING
         partition.next_offset = partition.durable = claim.start
         partition.topic_id = start.topic_id
-        if start.committed is not None and not start.marked:
-            # left standing, a commit without our mark would rewind again at every restart before our next commit
+        told = first if start.committed is None else start.committed
+        if told != claim.start or (start.committed is not None and not start.marked):
+            # Left standing, a commit without our mark would rewind again at every restart before our next commit, and
+            # one that the last owner could not bring up to its position would show a lag until a message comes.
             self._kafka.commit_offsets({number: claim.start}, {})
 
     def _start_is_gone(self, partition: Partition, claim: Claim, first: int, end: int) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaError, KafkaException, libversion
 from confluent_kafka.admin import AdminClient
 
-from sink.errors import ConfigError
+from sink.errors import ConfigError, TransientError
 from sink.kafka.errors import cause
 from sink.kafka.logs import remarks
 
@@ -44,3 +44,18 @@ def admin_client(
         asked["error_cb"] = on_error
     with refusals_told():
         return AdminClient(asked, logger=remarks(module))  # type: ignore[arg-type] # the stub knows no callbacks
+
+
+def cluster_id(client: AdminClient, wait: float) -> str:
+    """Say which cluster a client is connected to; raises TransientError where none answers within ``wait`` seconds.
+
+    Asked of what the client has heard: librdkafka 2.16 aborts the whole process where a broker that is just starting
+    answers its DescribeCluster as if there were no broker yet.
+    """
+    try:
+        told = client.cluster_id(timeout=wait)
+    except KafkaException as error:
+        raise TransientError(f"Kafka does not say which cluster this is: {cause(error).str()}") from error
+    if not told:
+        raise TransientError("Kafka does not say which cluster this is")
+    return str(told)

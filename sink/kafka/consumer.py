@@ -24,6 +24,7 @@ from confluent_kafka import (
 from sink.errors import TransientError
 from sink.kafka.clients import admin_client, refusals_told
 from sink.kafka.columns import columns, epochs_of, known
+from sink.kafka.commits import MARK, Commits
 from sink.kafka.contact import Contact
 from sink.kafka.demise import Demise
 from sink.kafka.errors import cause, translated
@@ -32,9 +33,6 @@ from sink.kafka.logs import remarks
 from sink.kafka.questions import TopicQuestions
 
 log = structlog.get_logger(__name__)
-
-MARK = "kafka-timescale-sink"
-"""Stands in the metadata of our commits: a lower commit without it is an operator's wish to rewind."""
 
 OWNED: dict[str, str | int | bool] = {
     # the database decides where reading starts and what counts as done; neither librdkafka nor a default may
@@ -45,7 +43,7 @@ OWNED: dict[str, str | int | bool] = {
     "allow.auto.create.topics": False,
     # tells how far behind control records a partition really is, in order with its messages
     "enable.partition.eof": True,
-    # tells whether the client still knows a broker
+    # tells whether the client still knows a broker; commits that were refused are sent again as often
     "statistics.interval.ms": 5000,
 }
 DEFAULTS: dict[str, str | int | bool] = {
@@ -81,7 +79,8 @@ class TopicConsumer:
         settings: dict[str, object] = {**DEFAULTS, **options, **OWNED, "group.id": group}
         if settings.get("group.protocol") != "consumer":
             settings.setdefault("partition.assignment.strategy", "cooperative-sticky")
-        settings |= {"error_cb": self._on_error, "on_commit": _on_commit, "stats_cb": self.contact.hear}
+        self._commits = Commits(topic)
+        settings |= {"error_cb": self._on_error, "on_commit": self._commits.hear, "stats_cb": self._on_report}
         self._settings = settings
         self._demise = Demise(settings)
         self._consumer = self._made()
@@ -145,6 +144,7 @@ class TopicConsumer:
         """Replace a client that would never ask a broker again, as if this process had crashed and started anew."""
         old, held = self._consumer, [one.partition for one in self._consumer.assignment()]
         self.contact.begin_anew()
+        self._commits.forget(held)
         self._consumer = self._made()
         threading.Thread(target=old.close, name=f"close {self.topic}", daemon=True).start()
         if self._taken is not None:
@@ -290,15 +290,8 @@ class TopicConsumer:
         return self._questions.log_ends(partitions, wait)
 
     def commit_offsets(self, offsets: Mapping[int, int], epochs: Mapping[int, int]) -> None:
-        """Tell the group, without waiting, what is durable in the database. A failure is counted, never retried."""
-        points = [
-            TopicPartition(self.topic, partition, offset, metadata=MARK, leader_epoch=epochs.get(partition, -1))
-            for partition, offset in offsets.items()
-        ]
-        try:
-            self._consumer.commit(offsets=points, asynchronous=True)
-        except KafkaException as error:
-            log.warning("offsets not committed to Kafka; the database has them", topic=self.topic, error=str(error))
+        """Tell the group, without waiting, what is durable; what it refuses of ours is told again (``commits``)."""
+        self._commits.send(self._consumer, offsets, epochs)
 
     def close(self, deadline: float) -> bool:
         """Leave the group; False where that took longer than ``deadline`` seconds and goes on behind our back."""
@@ -321,12 +314,14 @@ class TopicConsumer:
         if consumer is not self._consumer:
             return  # a client that was replaced, which closes on a thread of its own
         self._guarded(lambda: self._told().revoked([partition.partition for partition in revoked]))
+        self._commits.forget(partition.partition for partition in revoked)
         self._guarded(lambda: consumer.incremental_unassign(revoked))
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
         if consumer is not self._consumer:
             return
         self._guarded(lambda: self._told().lost([partition.partition for partition in lost]))
+        self._commits.forget(partition.partition for partition in lost)
         self._guarded(lambda: consumer.incremental_unassign(lost))
 
     def _told(self) -> Listener:
@@ -343,6 +338,10 @@ class TopicConsumer:
             self._listener_failed = True
             log.exception("a rebalance broke off; all partitions are claimed again", topic=self.topic)
 
+    def _on_report(self, statistics: str) -> None:
+        self.contact.hear(statistics)
+        self._commits.again(self._consumer)
+
     def _on_error(self, error: KafkaError) -> None:
         log.warning("Kafka client", topic=self.topic, error=error.str(), fatal=error.fatal())
 
@@ -354,9 +353,3 @@ def committed_of(answers: Iterable[TopicPartition]) -> dict[int, Committed]:
         for answer in answers
         if answer.offset >= 0
     }
-
-
-def _on_commit(error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-    failed = error or next((partition.error for partition in partitions if partition.error), None)
-    if failed is not None and failed.code() != KafkaError._NO_OFFSET:  # noqa: SLF001
-        log.warning("offsets not committed to Kafka; the database has them", error=failed.str())

@@ -9,6 +9,7 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCol
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # not in its __all__
 
 from sink.errors import TransientError
+from sink.kafka.clients import cluster_id
 from sink.kafka.errors import cause, translated
 from sink.kafka.log import Identity
 
@@ -26,15 +27,15 @@ class TopicQuestions:
         """Say which cluster and topic this is; either may be deleted and made anew under the old name."""
         try:
             with self._asking() as client:
-                cluster = client.describe_cluster(request_timeout=wait).result(wait)
                 topics = client.describe_topics(TopicCollection([self._topic]), request_timeout=wait)
                 topic = topics[self._topic].result(wait)
+                cluster = cluster_id(client, wait)
         except KafkaException as error:
             doing = f"asking which cluster and topic {self._topic} is"
             raise translated(cause(error), doing=doing, cure=self._cure(cause(error))) from error
         except TimeoutError as error:
             raise TransientError("Kafka does not say in time which cluster this is") from error
-        return Identity(cluster_id=cluster.cluster_id, topic_id=str(topic.topic_id))
+        return Identity(cluster_id=cluster, topic_id=str(topic.topic_id))
 
     def log_ends(self, partitions: Sequence[int], wait: float) -> dict[int, int]:
         """Give the offsets behind the last readable messages; TransientError where nobody answers."""

@@ -17,7 +17,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined] # not in its __all__
 
 from sink.errors import TransientError
-from sink.kafka.clients import admin_client
+from sink.kafka.clients import admin_client, cluster_id
 from sink.kafka.consumer import committed_of
 from sink.kafka.errors import cause, translated
 from sink.kafka.log import Committed
@@ -65,8 +65,7 @@ class Brokers:
 
     def cluster_id(self) -> str:
         """Say which cluster this is."""
-        described = self._admin.describe_cluster(request_timeout=self._timeout)
-        return str(self._answer(described, doing="asking which cluster this is").cluster_id)
+        return cluster_id(self._admin, self._timeout)
 
     def topic(self, name: str) -> TopicStanding:
         """Describe a topic as a consumer of committed messages sees it."""

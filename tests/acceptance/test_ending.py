@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from sink.kafka.consumer import MARK
+from sink.kafka.commits import MARK
 from sink.producing.simulator import Plan, simulate
 from tests.fix_sink import PARTITIONS, Market
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -161,6 +162,7 @@ def test_a_broker_that_falls_silent_does_not_keep_the_process() -> None:
     ):
         assert _line(member) == "held"
         broker.send_signal(signal.SIGSTOP)
+        os.waitpid(broker.pid, os.WUNTRACED)  # until its last thread stands still
         assert member.stdin is not None
         member.stdin.write("\n")
         member.stdin.flush()

@@ -372,6 +372,29 @@ def test_an_unmarked_commit_rewinds_once(rig: Rig, log: FakeLog, engine: Engine)
     assert log.commits[0] == Committed(offset=6, marked=True)
 
 
+@pytest.mark.parametrize("left_behind", [{0: Committed(offset=4, marked=True)}, {}])
+def test_a_commit_that_the_last_owner_left_behind_is_brought_up_without_a_message(
+    rig: Rig, log: FakeLog, left_behind: dict[int, Committed]
+) -> None:
+    log.assign(0)
+    rig.steps()
+    log.lose(0)
+    rig.steps(1)
+    log.commits = left_behind
+    log.assign(0)
+
+    rig.steps()
+
+    assert log.commits == {0: Committed(offset=6, marked=True)}
+
+
+def test_a_partition_that_never_had_a_message_is_not_committed(rig: Rig, log: FakeLog) -> None:
+    log.told[0].clear()
+    log.assign(0)
+    rig.steps()
+    assert log.commits == {}
+
+
 def test_fault_36_offsets_gone_from_kafka_halt_the_partition_and_name_the_range(
     rig: Rig, log: FakeLog, engine: Engine, expects_error_log: list[str]
 ) -> None:

@@ -10,8 +10,10 @@ from typing import Protocol
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from structlog.testing import capture_logs
 
 from sink.errors import ConfigError, DefinitionError, TransientError
+from sink.kafka import consumer
 from sink.kafka.consumer import TopicConsumer
 from sink.kafka.log import Committed, Log, Polled
 from sink.kafka.logs import remarks
@@ -250,6 +252,30 @@ def test_messages_come_as_columns(real: RealBench) -> None:
     assert messages.headers[0] == [("h", b"x"), ("h", None)]
     assert {epoch for polled in seen for epoch in polled.epochs.values()} == {0}
     assert messages.size > 0
+
+
+class MisledOnce(Consumer):
+    """Sends its first commit to a topic that does not exist, so that the broker refuses it."""
+
+    misled = False
+
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> None:  # type: ignore[override]
+        if not self.misled:
+            self.misled = True
+            offsets = [TopicPartition(f"not-{one.topic}", one.partition, one.offset) for one in offsets]
+        super().commit(offsets=offsets, asynchronous=asynchronous)  # type: ignore[call-overload]
+
+
+def test_a_commit_that_the_broker_refuses_is_told_again(real: RealBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it, a partition that falls silent in a rebalance would seem to lag for ever."""
+    monkeypatch.setattr(consumer, "Consumer", MisledOnce)
+    real.consumer = real.log = TopicConsumer(options=real.options, topic=real.topic, group=real.group)
+    joined(real)
+    with capture_logs() as told:
+        real.log.commit_offsets({0: 4}, {})
+        poll_until(real.log, lambda: bool(real.log.committed([0])), [])
+    assert real.log.committed([0]) == {0: Committed(offset=4, marked=True)}
+    assert [line["event"] for line in told] == ["offsets not committed to Kafka; the database has them"]
 
 
 def test_a_commit_from_outside_has_no_mark(real: RealBench) -> None:
