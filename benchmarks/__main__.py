@@ -17,7 +17,7 @@ from benchmarks import systems as known
 from benchmarks.lost_day import play as play_lost_day
 from benchmarks.plan import Bulk
 from benchmarks.prometheus import Prometheus
-from benchmarks.results import Result
+from benchmarks.results import Result, joined
 from benchmarks.rolling import Scene
 from benchmarks.rolling import play as play_rolling
 from benchmarks.run import play
@@ -224,6 +224,25 @@ def report(
         raise typer.BadParameter("there is no result yet; make one with: python -m benchmarks run")
     write(Result.read(found), source=found.name, page=output)
     typer.echo(f"{output} is written from {found.name}")
+
+
+@app.command()
+def join(
+    files: Annotated[list[Path], typer.Argument(help="The runs' JSON files, the one with the workload load first.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The JSON to write.")],
+) -> None:
+    """Make one JSON of runs of different workloads on one machine and revision.
+
+    Slow systems can so take fewer turns, or none, in some of them.
+
+    Example: ``python -m benchmarks join load.json latency.json --out benchmarks/results/2026-11-23.json``
+    """
+    try:
+        joined([Result.read(file) for file in files]).write(out)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    typer.echo(f"{out} is written from {len(files)} runs")
 
 
 def _play(

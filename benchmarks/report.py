@@ -54,14 +54,18 @@ def _page(result: Result, source: str, pictures: dict[str, str]) -> Iterator[str
 
 
 def _conditions(result: Result) -> Iterator[str]:
-    machine = result.machine
+    machine, played = result.machine, dict[int, list[str]]()
+    for name in result.workloads:
+        rounds = {outcome.round for outcome in result.outcomes if outcome.workload == name}
+        played.setdefault(len(rounds), []).append(name)
+    rounds_told = "; ".join(f"{count} of {', '.join(names)}" for count, names in sorted(played.items(), reverse=True))
     yield (
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, kernel {machine['kernel']};"
         f" broker, database and system share them. PostgreSQL {machine['postgresql']} with TimescaleDB"
         f" {machine['timescaledb']} (fsync {machine['fsync']}, synchronous_commit {machine['synchronous_commit']},"
         f" shared_buffers {machine['shared_buffers']}), Apache Kafka {machine['kafka']}, Python {machine['python']},"
-        f" revision {machine['revision']}, {result.begun_at}. Rounds: {result.options['rounds']}. Only ratios within"
-        " one run mean anything elsewhere.\n"
+        f" revision {machine['revision']}, {result.begun_at}. Rounds: {rounds_told}. Only ratios"
+        " within one run mean anything elsewhere.\n"
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 VERSION = 1
+_OF_A_RUN = frozenset({"load_before"})
+"""What is said of the machine and is another from run to run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,3 +82,32 @@ class Result:
             if (outcome.system, outcome.workload, outcome.phase) == (system, workload, phase) and outcome.correct
             if (value := getattr(outcome, name)) is not None
         ]
+
+
+def joined(results: Sequence[Result]) -> Result:
+    """Make one of runs of different workloads, in their order, as if they had been one.
+
+    Raises ValueError where they are of two machines or revisions, or where two played the same workload: figures of
+    two runs say nothing about each other.
+    """
+    first = results[0]
+    systems, skipped = dict[str, str](), dict[str, str]()
+    workloads: dict[str, Mapping[str, Any]] = {}
+    for one in results:
+        differing = [name for name in first.machine if one.machine[name] != first.machine[name]]
+        if set(differing) - _OF_A_RUN:
+            raise ValueError(f"the runs of {first.begun_at} and {one.begun_at} differ in {', '.join(differing)}")
+        if twice := workloads.keys() & one.workloads.keys():
+            raise ValueError(f"{', '.join(sorted(twice))} was played in two of these runs; leave one out")
+        systems |= one.systems
+        skipped |= one.skipped
+        workloads |= one.workloads
+    return Result(
+        begun_at=min(one.begun_at for one in results),
+        machine={**first.machine, "load_before": max(one.machine["load_before"] for one in results)},
+        options={**first.options, "rounds": min(one.options["rounds"] for one in results)},
+        systems=systems,
+        workloads=workloads,
+        skipped=skipped,
+        outcomes=[outcome for one in results for outcome in one.outcomes],
+    )

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import plots
 from benchmarks.report import _page, write
-from benchmarks.results import Outcome, Result
+from benchmarks.results import Outcome, Result, joined
 
 MACHINE = {
     "cores": 2,
@@ -104,3 +104,32 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     (tmp_path / "old.json").write_text('{"version": 0}')
     with pytest.raises(ValueError, match=r"old\.json was not written by this version"):
         Result.read(tmp_path / "old.json")
+
+
+def test_runs_of_different_workloads_become_one() -> None:
+    made = result()
+    load, streams = _only(made, "load"), _only(made, "latency-5000", machine={"load_before": 0.4})
+
+    both = joined([load, streams])
+
+    assert list(both.workloads) == ["load", "latency-5000"]
+    assert both.outcomes == [*load.outcomes, *streams.outcomes]
+    assert both.machine["load_before"] == 0.4
+    assert "Rounds: 3 of load; 1 of latency-5000." in page_of(both)
+
+
+def test_runs_that_cannot_be_compared_are_not_joined() -> None:
+    made = result()
+    with pytest.raises(ValueError, match="load was played in two of these runs"):
+        joined([_only(made, "load"), _only(made, "load")])
+    with pytest.raises(ValueError, match="differ in revision"):
+        joined([_only(made, "load"), _only(made, "latency-5000", machine={"revision": "another"})])
+
+
+def _only(made: Result, workload: str, machine: dict[str, object] | None = None) -> Result:
+    return replace(
+        made,
+        machine={**made.machine, **(machine or {})},
+        workloads={workload: made.workloads[workload]},
+        outcomes=[one for one in made.outcomes if one.workload == workload],
+    )
