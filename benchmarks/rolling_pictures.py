@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FormatStrFormatter
+from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, NullFormatter
 
 from benchmarks.prometheus import JOB, Prometheus, Series
 from benchmarks.rolling import SCRAPE, Scene
@@ -69,10 +69,12 @@ def _panel(axes: Axes, panel: dict[str, Any], prometheus: Prometheus, scene: Sce
     axes.set_title(panel["title"], fontsize=10)
     if panel["title"] in _LOGARITHMIC:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     else:
         axes.set_ylim(bottom=0)
     unit = _UNITS.get(panel["fieldConfig"]["defaults"]["unit"], "")
     axes.yaxis.set_major_formatter(EngFormatter(unit=unit, sep=" "))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g min"))
     axes.tick_params(labelsize=8)
     axes.grid(visible=True, alpha=0.2)
