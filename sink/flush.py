@@ -148,8 +148,8 @@ class Flusher:
         done = Flushed()
         began = time.monotonic()
         entered: float | None = None
-        with self._transaction() as cursor:
-            now, locked = ledger.lock(cursor, self._source, list(batch.spans))
+        with self._transaction(ledger.lock(self._source, list(batch.spans))) as cursor:
+            now, locked = ledger.locked(cursor)
             starts = self._judge(batch, claims, locked, done)
             if now is not None:
                 self._database_clock = (now, time.monotonic())
@@ -235,8 +235,8 @@ class Flusher:
     def skip(self, claim: Claim, to_offset: int) -> Flushed:
         """Record that [claim.start, to_offset) is gone from Kafka's log and move on behind it."""
         done = Flushed()
-        with self._transaction() as cursor:
-            _, locked = ledger.lock(cursor, self._source, [claim.partition])
+        with self._transaction(ledger.lock(self._source, [claim.partition])) as cursor:
+            _, locked = ledger.locked(cursor)
             if locked[claim.partition].token != claim.token:
                 done.fenced[claim.partition] = locked[claim.partition].owner
                 return done
@@ -301,12 +301,15 @@ class Flusher:
             repairs.mark_replayed(cursor, self._source, done.entries, lambda: batch.wanted() - refused)
 
     @contextmanager
-    def _transaction(self) -> Iterator[psycopg.Cursor]:
-        """Run one transaction; after it, it is durable, or an error says that it may not be."""
+    def _transaction(self, first: sql.Composed | None = None) -> Iterator[psycopg.Cursor]:
+        """Run one transaction; after it, it is durable, or an error says that it may not be.
+
+        ``first`` is sent with its beginning, without a round trip of its own; the cursor has its answer.
+        """
         try:
             connection = self._open()
             with cut_after(connection, self._limits.deadline + self._limits.grace), connection.cursor() as cursor:
-                self._begin(cursor)
+                self._begin(cursor, first)
                 yield cursor
                 if connection.info.transaction_status is not psycopg.pq.TransactionStatus.INTRANS:
                     raise TransientError("the transaction broke before its COMMIT")
@@ -334,7 +337,7 @@ class Flusher:
         # ends the transaction on the server.
         self.close()
 
-    def _begin(self, cursor: psycopg.Cursor) -> None:
+    def _begin(self, cursor: psycopg.Cursor, first: sql.Composed | None) -> None:
         """Begin a bounded transaction, and see in the same round trip that the table is still the one we began with."""
         limits = self._limits
         settings = _LOCAL_SETTINGS.format(
@@ -344,9 +347,10 @@ class Flusher:
             idle=_milliseconds(limits.idle_timeout),
             table=sql.Literal(self._dataset.name),
         )
-        cursor.execute(sql.SQL("BEGIN;") + settings)
+        cursor.execute(sql.SQL(";").join([sql.SQL("BEGIN"), settings, *([] if first is None else [first])]))
         cursor.nextset()  # behind the answer to BEGIN
         row = cursor.fetchone()
+        cursor.nextset()
         table = row[0] if row else None
         if self._table is None:
             self._table = table

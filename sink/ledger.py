@@ -14,6 +14,7 @@ from typing import Literal
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 
 from sink.batch import Rejected, recorded_at
 from sink.errors import DefinitionError
@@ -143,18 +144,19 @@ def others(cursor: psycopg.Cursor, sink_id: str, dataset: str) -> list[str]:
     return sorted(row[0] for row in found)
 
 
-def lock(
-    cursor: psycopg.Cursor, source: Source, partitions: Sequence[int]
-) -> tuple[datetime | None, dict[int, Locked]]:
-    """Lock the position rows in order of partition; give what stands in them, and the database's time if there are any.
+def lock(source: Source, partitions: Sequence[int]) -> sql.Composed:
+    """Give the statement that locks the position rows, in order of partition; :func:`locked` reads its answer."""
+    return sql.SQL(
+        "SELECT partition, next_offset, claim_token, owner, clock_timestamp() FROM sink.positions"
+        " WHERE sink_id = {} AND topic = {} AND partition = ANY({}) ORDER BY topic, partition FOR UPDATE"
+    ).format(source.sink_id, source.topic, sorted(partitions))
+
+
+def locked(cursor: psycopg.Cursor) -> tuple[datetime | None, dict[int, Locked]]:
+    """Give what stands in the locked rows, and the database's time if there are any.
 
     Never this host's time, which may be wrong by an hour or jump.
     """
-    cursor.execute(
-        "SELECT partition, next_offset, claim_token, owner, clock_timestamp() FROM sink.positions"
-        " WHERE sink_id = %s AND topic = %s AND partition = ANY(%s) ORDER BY topic, partition FOR UPDATE",
-        (source.sink_id, source.topic, sorted(partitions)),
-    )
     rows = cursor.fetchall()
     return rows[0][4] if rows else None, {
         row[0]: Locked(next_offset=row[1], token=row[2], owner=row[3]) for row in rows

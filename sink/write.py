@@ -104,7 +104,7 @@ class RowWriter:
                 raise
             cursor.execute("ROLLBACK TO SAVEPOINT fast_path")
             return False
-        cursor.execute("RELEASE SAVEPOINT fast_path")
+        # the savepoint is left to COMMIT: to release it takes a round trip
         self._pause = 0
         return True
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sink.avro.registry import Registry
-from sink.cli import garbage, wiring
+from sink.cli import interpreter, wiring
 from sink.cli.connections import registry as registry_client
 from sink.cli.replay_asked import Asked, Job, choose, register, take_over
 from sink.cli.replayed import foreseen_counts, progress_bar, say, totals
@@ -55,7 +55,7 @@ def run(
         if not job.ranges:
             job.note("nothing to replay")
             return _document(job, seconds=0.0, read=0, messages=0)
-        garbage.settle()
+        interpreter.settle()
         with registry_client(settings, url=None) as registry:
             return _replay(job, registry) if asked.samples is None else _rehearse(job, registry)
 

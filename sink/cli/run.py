@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sink import supervisor
 from sink.avro.decode import Decoder
 from sink.avro.registry import Registry
-from sink.cli import connections, garbage, options, served, wiring
+from sink.cli import connections, interpreter, options, served, wiring
 from sink.cli.stopping import stop_on_signals
 from sink.datasets import Dataset
 from sink.db.connect import open_connection
@@ -67,7 +67,7 @@ def run(
         if not until_caught_up:
             keeper = _housekeeper_of(chosen, settings)
             threading.Thread(target=keeper.run, args=(stop,), name="housekeeping", daemon=True).start()
-        garbage.settle()
+        interpreter.settle()
         failures = supervisor.run(members, stop=stop, progress=bars)
     if failures and (until_caught_up or len(failures) == len(members)):
         raise all_of(failures)

@@ -7,6 +7,9 @@ import psycopg
 from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg import sql
 
+_AT_ONCE = 2_000
+"""Rows that are encoded while Python's lock is held: a thread that writes wants it between its statements."""
+
 
 def encoded(frame: pl.DataFrame) -> bytes:
     """Encode every column for :func:`copy_into`, in PostgreSQL's binary form.
@@ -18,8 +21,8 @@ def encoded(frame: pl.DataFrame) -> bytes:
     # the oldest Arrow form: the encoder knows no string views
     arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     encoder = ArrowToPostgresBinaryEncoder(arrow.schema)
-    pieces = [encoder.write_header(), *(encoder.write_batch(batch) for batch in arrow.to_batches()), encoder.finish()]
-    return b"".join(pieces)
+    parts = (encoder.write_batch(batch) for batch in arrow.to_batches(max_chunksize=_AT_ONCE))
+    return b"".join([encoder.write_header(), *parts, encoder.finish()])
 
 
 def copy_into(cursor: psycopg.Cursor, table: sql.Identifier, columns: list[str], data: bytes) -> None:

@@ -145,9 +145,9 @@ REWIND: dict[str, Install] = {
 }
 FLUSH: dict[str, Install] = {
     "flush: before it begins": _before(Flusher, "flush"),
-    "flush: locked": _after(ledger, "lock"),
+    "flush: locked": _after(ledger, "locked"),
     "flush: half copied": _half_copied,
-    "flush: copied": _executed("RELEASE SAVEPOINT fast_path"),
+    "flush: copied": _after(RowWriter, "_copied"),
     "flush: fast path missed": _executed("ROLLBACK TO SAVEPOINT fast_path"),
     "flush: upserted": _after(RowWriter, "_upserted"),
     "flush: row refused": _executed("ROLLBACK TO SAVEPOINT rows"),
