@@ -14,7 +14,8 @@ Where to find things, top to bottom; imports only go down:
   tasks, ``collector`` fills the next batch, ``starts`` asks Kafka where a partition begins, ``assignment`` knows our
   partitions, ``breaker`` stops on rubbish, ``cadence`` says how long a batch fills, ``careful`` outlives messages
   that end the process (``breadcrumb`` remembers them), ``tasks`` is the writer thread
-- ``flush``: one batch, one transaction (fence, positions); ``write``: its rows (fast path, upsert, bisection)
+- ``flush``: one batch, one transaction (fence, positions); ``transactions``: what bounds it, and what its errors mean;
+  ``write``: its rows (fast path, upsert, bisection)
 - ``avro``: framing, registry, encode, decode (reference and columnar); ``kafka``: the only reader, topics
 - ``repairs``: what replays and operators change in the ledger
 - ``ledger``: positions, flushes, quarantine; ``rows``: check, deduplicate, sort; ``batch``: columns and raw messages

@@ -5,52 +5,27 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import psycopg
 import structlog
-from psycopg import sql
 
 from sink import ledger, repairs
 from sink.batch import Batch, Rejected
 from sink.datasets import Dataset
 from sink.db.connect import cut_after
-from sink.db.errors import translate
 from sink.db.models import table_of
-from sink.db.sqlstates import Fault, fault_of
 from sink.db.target import Revisions, refuse_revision, refuse_table
-from sink.errors import DeadlineError, DefinitionError, OversizeError, SinkError, TransientError
+from sink.errors import SinkError
 from sink.ledger import Claim, Entry, Locked, Source, Start, Times
 from sink.prepared import Prepared, prepare
+from sink.transactions import Limits, Transactions
 from sink.write import RowWriter, Written
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What bounds a transaction, in seconds, and how far ahead of the database's clock a time may lie.
-
-    ``statement_timeout``, ``lock_timeout`` and ``idle_timeout`` are the server's, for each statement and wait in it.
-    ``deadline`` is for the whole transaction, COMMIT included: the server's (PostgreSQL 17 and newer), and a little
-    later ours, which cuts the connection of a server that is silent. Meanwhile the thread that owns the consumer polls
-    on, so that none of them decides on membership; a third of max.poll.interval.ms keeps one flush from being the
-    reason that a revoked partition waits long.
-    """
-
-    deadline: float = 100
-    grace: float = 5
-    """How much later than the server's deadline ours is."""
-    lock_timeout: float = 15
-    claim_patience: float = 10
-    """How long a claim waits for the flush of the partition's present owner before it ends that owner's backend."""
-    statement_timeout: float = 60
-    idle_timeout: float = 30
-    future_tolerance: timedelta = timedelta(days=1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,11 +50,7 @@ class Flushed:
     commit_seconds: float = 0.0
 
 
-class UnlistedError(SinkError):
-    """The database answered with an error that the sink has no rule for."""
-
-
-class Flusher:
+class Flusher(Transactions):
     """Owns the writing connection of one dataset; every method is one transaction or nothing.
 
     Runs on the writer thread alone. A lost connection raises TransientError and the next call opens a new one, so that
@@ -96,21 +67,15 @@ class Flusher:
         connect: Callable[[], psycopg.Connection],
         limits: Limits | None = None,
     ) -> None:
+        super().__init__(table=dataset.name, connect=connect, limits=limits or Limits())
         self._dataset = dataset
         self._source = source
         self._owner = owner
-        self._connect = connect
-        self._limits = limits or Limits()
         self._writer = RowWriter(dataset)
-        self.answered: bool | None = None
-        """Whether the last transaction came to its end, None before the first; read on any thread."""
-        self._connection: psycopg.Connection | None = None
         self._database_clock: tuple[datetime, float] | None = None
         """The database's time, and the monotonic clock's when it was read."""
         self._ending = 0.0
         """Seconds that the flush before took after its entry in the ledger, COMMIT included."""
-        self._table: int | None = None
-        """The table's object id: another one under the same name has lost the rows that the positions vouch for."""
 
     def prepare(self, batch: Batch) -> Prepared | None:
         """Work out what a flush of this batch will write, if nothing of it is durable yet; on any thread.
@@ -251,12 +216,6 @@ class Flusher:
         with self._transaction() as cursor:
             return repairs.move(cursor, self._source, targets, owner=self._owner, reason=reason)
 
-    def close(self) -> None:
-        """Close the connection; the next call opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
     def _judge(
         self, batch: Batch, claims: Mapping[int, Claim], locked: Mapping[int, Locked], done: Flushed
     ) -> dict[int, int]:
@@ -300,71 +259,6 @@ class Flusher:
             refused = {(row.partition, row.offset) for row in rejected}
             repairs.mark_replayed(cursor, self._source, done.entries, lambda: batch.wanted() - refused)
 
-    @contextmanager
-    def _transaction(self, first: sql.Composed | None = None) -> Iterator[psycopg.Cursor]:
-        """Run one transaction; after it, it is durable, or an error says that it may not be.
-
-        ``first`` is sent with its beginning, without a round trip of its own; the cursor has its answer.
-        """
-        try:
-            connection = self._open()
-            with cut_after(connection, self._limits.deadline + self._limits.grace), connection.cursor() as cursor:
-                self._begin(cursor, first)
-                yield cursor
-                if connection.info.transaction_status is not psycopg.pq.TransactionStatus.INTRANS:
-                    raise TransientError("the transaction broke before its COMMIT")
-                cursor.execute("COMMIT")
-                # a transaction in which an error was swallowed answers COMMIT with ROLLBACK, and raises nothing
-                if cursor.statusmessage != "COMMIT":
-                    raise TransientError(f"the database answered COMMIT with {cursor.statusmessage}")
-            self.answered = True
-        except BaseException as error:
-            self._abandon()
-            told = _translated(error) if isinstance(error, psycopg.Error) else error
-            # a batch that is too large for it the database has refused, but it has answered
-            self.answered = not isinstance(told, TransientError) or isinstance(told, OversizeError)
-            if told is not error:
-                raise told from error
-            raise
-
-    def _open(self) -> psycopg.Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = self._connect()
-        return self._connection
-
-    def _abandon(self) -> None:
-        # After any error the connection's state is not known well enough; a new one costs milliseconds. Closing it
-        # ends the transaction on the server.
-        self.close()
-
-    def _begin(self, cursor: psycopg.Cursor, first: sql.Composed | None) -> None:
-        """Begin a bounded transaction, and see in the same round trip that the table is still the one we began with."""
-        limits = self._limits
-        settings = _LOCAL_SETTINGS.format(
-            deadline=_milliseconds(limits.deadline),
-            lock=_milliseconds(limits.lock_timeout),
-            statement=_milliseconds(limits.statement_timeout),
-            idle=_milliseconds(limits.idle_timeout),
-            table=sql.Literal(self._dataset.name),
-        )
-        cursor.execute(sql.SQL(";").join([sql.SQL("BEGIN"), settings, *([] if first is None else [first])]))
-        cursor.nextset()  # behind the answer to BEGIN
-        row = cursor.fetchone()
-        cursor.nextset()
-        table = row[0] if row else None
-        if self._table is None:
-            self._table = table
-        elif table != self._table:
-            raise DefinitionError(
-                f"table {self._dataset.name} was dropped while the sink ran: its rows are gone, the positions are not."
-                " Make it again (sink migrate, or from a backup), reset the group's offsets in Kafka to where it ends"
-                " (kafka-consumer-groups --reset-offsets), then start the sink again"
-            )
-
-
-def _milliseconds(seconds: float) -> sql.Literal:
-    return sql.Literal(f"{int(seconds * 1000)}ms")
-
 
 def rejected_of(batch: Batch, prepared: Prepared, written: Written) -> list[Rejected]:
     """Give the messages that go to quarantine: undecodable, not plausible, refused by the database."""
@@ -404,36 +298,3 @@ def entries_of(
             )
         )
     return entries
-
-
-# Local to the transaction, so that a pooler may stand between. synchronous_commit is raised to at least 'on' and never
-# lowered from 'remote_apply'; without the path, a login called sink would look for tables in the schema of its name.
-_LOCAL_SETTINGS = sql.SQL("""
-SELECT to_regclass('public.' || quote_ident({table}))::oid,
-       set_config('synchronous_commit', CASE current_setting('synchronous_commit')
-           WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true),
-       set_config('search_path', 'public', true),
-       set_config('TimeZone', 'UTC', true),
-       CASE WHEN current_setting('server_version_num')::int >= 170000
-           THEN set_config('transaction_timeout', {deadline}, true) END,
-       set_config('lock_timeout', {lock}, true),
-       set_config('statement_timeout', {statement}, true),
-       set_config('idle_in_transaction_session_timeout', {idle}, true)
-""")
-
-
-_KINDS: Mapping[Fault, tuple[type[SinkError], str]] = {
-    Fault.TRANSIENT: (TransientError, "the database cannot take the batch now"),
-    Fault.SLOW: (DeadlineError, "the database took too long for the batch"),
-    Fault.OVERSIZE: (OversizeError, "the database refused the size of the batch"),
-    Fault.DEFINITION: (DefinitionError, "the database is not as the sink needs it"),
-}
-
-
-def _translated(error: psycopg.Error) -> SinkError:
-    """Say with the words that serve every command what the error means for a flush: wait, halve or halt."""
-    sentence = str(translate(error))
-    kind, lead = _KINDS.get(
-        fault_of(error, written=frozenset()), (UnlistedError, "the database answered with an error that has no rule")
-    )
-    return kind(f"{lead}: {sentence}", sqlstate=error.sqlstate)

@@ -10,9 +10,9 @@ from typing import TypeVar
 import structlog
 
 from sink.errors import SinkError, TransientError
-from sink.flush import UnlistedError
 from sink.observer import Observer
 from sink.tasks import Task, Writer
+from sink.transactions import UnlistedError
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from sink.cadence import Cadence
 from sink.claims import Claims
 from sink.collector import Collector, Load
 from sink.errors import DeadlineError, DefinitionError, OversizeError, SinkError, TransientError
-from sink.flush import Flushed, Flusher, UnlistedError
+from sink.flush import Flushed, Flusher
 from sink.kafka.log import Log, LogFault, Polled
 from sink.lane import UNLISTED_TRIES, Lane
 from sink.ledger import Claim, Locked, Times
@@ -29,6 +29,7 @@ from sink.pressure import Pressure
 from sink.starts import Initial
 from sink.tasks import Writer
 from sink.totals import Totals
+from sink.transactions import UnlistedError
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,9 @@ from sqlalchemy import Engine, text
 
 from sink.datasets import DATASETS
 from sink.db.connect import open_connection
-from sink.flush import Flusher, Limits
+from sink.flush import Flusher
 from sink.ledger import Claim, Source, Start
+from sink.transactions import Limits
 from tests.build import TOPIC
 
 SOURCE = Source(sink_id="sink.trades", topic=TOPIC)

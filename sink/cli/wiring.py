@@ -21,7 +21,7 @@ from sink.careful import CarefulDecoder, SparingDecoder
 from sink.cli import connections
 from sink.collector import Collector
 from sink.datasets import Dataset
-from sink.flush import Flusher, Limits
+from sink.flush import Flusher
 from sink.kafka.clients import CLOSE_DEADLINE, without_group
 from sink.kafka.consumer import TopicConsumer
 from sink.kafka.log import Log
@@ -30,6 +30,7 @@ from sink.observer import Observer
 from sink.pipeline import Options, Pipeline
 from sink.settings import Settings
 from sink.tasks import ThreadWriter
+from sink.transactions import Limits
 
 
 def source_of(dataset: Dataset, settings: Settings) -> Source:

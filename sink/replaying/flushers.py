@@ -18,9 +18,10 @@ from sink.db.models import table_of
 from sink.db.rehearsing import Difference, Picture
 from sink.db.replays import BEAT
 from sink.errors import TransientError
-from sink.flush import Flushed, Flusher, Limits, entries_of, rejected_of
+from sink.flush import Flushed, Flusher, entries_of, rejected_of
 from sink.ledger import Claim, Locked, Source, Start, Times
 from sink.prepared import Prepared
+from sink.transactions import Limits
 from sink.write import RowWriter, Written
 
 

@@ -11,8 +11,9 @@ from sink.datasets import DATASETS
 from sink.db.connect import open_connection
 from sink.db.target import Revisions, revisions_in
 from sink.errors import ConfigError, DeadlineError, DefinitionError, OversizeError, RefusedError, TransientError
-from sink.flush import Flusher, Limits
+from sink.flush import Flusher
 from sink.ledger import Source
+from sink.transactions import Limits
 from tests.black_hole import wire_to
 from tests.build import TOPIC, Told, batch
 from tests.fix_database import REPOSITORY

@@ -16,8 +16,9 @@ from sqlalchemy import Engine, text
 from sink.datasets import DATASETS
 from sink.db.connect import open_connection
 from sink.errors import DefinitionError, OversizeError, TransientError
-from sink.flush import Flusher, Limits
+from sink.flush import Flusher
 from sink.ledger import Times
+from sink.transactions import Limits
 from tests.build import NOON, Told, batch
 from tests.fix_database import REPOSITORY
 from tests.flushing import SOURCE, claimed, flusher_of, position, rows_of, trades

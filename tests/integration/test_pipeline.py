@@ -10,11 +10,11 @@ from sqlalchemy import Engine, text
 
 from sink.assignment import State
 from sink.errors import DefinitionError, OversizeError, TransientError
-from sink.flush import UnlistedError
 from sink.kafka.log import Committed, LogFault
 from sink.lane import UNLISTED_TRIES
 from sink.ledger import Start
 from sink.pipeline import MUTUAL_FENCES, Options
+from sink.transactions import UnlistedError
 from tests.build import Told
 from tests.fake_log import FakeLog, partition_of
 from tests.flushing import rows_of

@@ -11,9 +11,10 @@ from typing import TypeVar
 from sink.assignment import Assignment, State
 from sink.breaker import Breaker, BreakerLimits
 from sink.collector import Collector
-from sink.flush import Flusher, Limits
+from sink.flush import Flusher
 from sink.ledger import Source
 from sink.pipeline import Options, Pipeline
+from sink.transactions import Limits
 from tests.fake_writer import HeldTask
 from tests.model.clock import Time
 from tests.model.line import Fate, FatefulCursor, Lines
