@@ -56,8 +56,8 @@ def _page(result: Result, source: str, pictures: dict[str, str]) -> Iterator[str
 def _conditions(result: Result) -> Iterator[str]:
     machine, played = result.machine, dict[int, list[str]]()
     for name in result.workloads:
-        rounds = {outcome.round for outcome in result.outcomes if outcome.workload == name}
-        played.setdefault(len(rounds), []).append(name)
+        if rounds := {outcome.round for outcome in result.outcomes if outcome.workload == name}:
+            played.setdefault(len(rounds), []).append(name)
     rounds_told = "; ".join(f"{count} of {', '.join(names)}" for count, names in sorted(played.items(), reverse=True))
     yield (
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, kernel {machine['kernel']};"

@@ -8,7 +8,7 @@ those of raw messages):
   handed over (low water). While it is filled, polls ask for no more messages than fit into it at their mean size;
 - messages that cannot be decoded yet (the registry is away): one poll, which pauses the partitions;
 - librdkafka's queue: ``queued.max.messages.kbytes`` (16 MiB), and one fetch that was on its way (``fetch.max.bytes``,
-  16 MiB, before decompression). A pause empties the queue.
+  4 MiB, before decompression). A pause empties the queue.
 
 Columns, bytes for COPY and Python's objects come on top: about 1,200 bytes a message, bounded by ``batch.max_rows``.
 docs/memory.md says the same to those who run it.

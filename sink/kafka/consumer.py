@@ -52,7 +52,7 @@ DEFAULTS: dict[str, str | int | bool] = {
     "queued.max.messages.kbytes": 16 * 1024,
     "queued.min.messages": 20_000,
     "fetch.message.max.bytes": 1024 * 1024,
-    "fetch.max.bytes": 16 * 1024 * 1024,
+    "fetch.max.bytes": 4 * 1024 * 1024,
     "fetch.wait.max.ms": 100,
     # a full queue is looked at again soon: the default second leaves a fast reader without messages
     "fetch.queue.backoff.ms": 20,
