@@ -97,11 +97,13 @@ def joined(results: Sequence[Result]) -> Result:
         differing = [name for name in first.machine if one.machine[name] != first.machine[name]]
         if set(differing) - _OF_A_RUN:
             raise ValueError(f"the runs of {first.begun_at} and {one.begun_at} differ in {', '.join(differing)}")
-        if twice := workloads.keys() & one.workloads.keys():
+        done = {outcome.workload for outcome in one.outcomes}  # a run that was ended early has not played them all
+        played = {name: workload for name, workload in one.workloads.items() if name in done}
+        if twice := workloads.keys() & played.keys():
             raise ValueError(f"{', '.join(sorted(twice))} was played in two of these runs; leave one out")
         systems |= one.systems
         skipped |= one.skipped
-        workloads |= one.workloads
+        workloads |= played
     return Result(
         begun_at=min(one.begun_at for one in results),
         machine={**first.machine, "load_before": max(one.machine["load_before"] for one in results)},
