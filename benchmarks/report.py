@@ -185,10 +185,12 @@ def _doubts(result: Result) -> Iterator[str]:
             " show that the benchmarks run, not how fast anything is"
         )
     if result.options["rounds"] < _MANY_ROUNDS:
-        doubts.append(f"{result.options['rounds']} rounds are too few for the intervals to mean much")
-    steal = max((outcome.steal_percent or 0 for outcome in result.outcomes), default=0)
-    if steal > _MUCH_STEAL:
-        doubts.append(f"up to {steal:.0f} % of the machine was taken by other guests during a trial")
+        doubts.append(f"fewer than {_MANY_ROUNDS} rounds are too few for an interval to mean much")
+    stolen: dict[str, float] = {}
+    for outcome in result.outcomes:
+        stolen[outcome.workload] = max(stolen.get(outcome.workload, 0.0), outcome.steal_percent or 0.0)
+    if disturbed := [f"{name} {share:.0f} %" for name, share in stolen.items() if share > _MUCH_STEAL]:
+        doubts.append(f"other guests took some of the machine during trials, at most: {', '.join(disturbed)}")
     doubts += [
         f"{outcome.system}, {outcome.workload}, {outcome.phase}, round {outcome.round + 1} does not count:"
         f" {(outcome.failure or '').splitlines()[0] if outcome.failure else 'no reason'}"

@@ -94,8 +94,8 @@ def joined(results: Sequence[Result]) -> Result:
     systems, skipped = dict[str, str](), dict[str, str]()
     workloads: dict[str, Mapping[str, Any]] = {}
     for one in results:
-        differing = [name for name in first.machine if one.machine[name] != first.machine[name]]
-        if set(differing) - _OF_A_RUN:
+        same = first.machine.keys() - _OF_A_RUN
+        if differing := sorted(name for name in same if one.machine[name] != first.machine[name]):
             raise ValueError(f"the runs of {first.begun_at} and {one.begun_at} differ in {', '.join(differing)}")
         done = {outcome.workload for outcome in one.outcomes}  # a run that was ended early has not played them all
         played = {name: workload for name, workload in one.workloads.items() if name in done}

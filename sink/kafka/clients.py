@@ -49,13 +49,10 @@ def admin_client(
 def cluster_id(client: AdminClient, wait: float) -> str:
     """Say which cluster a client is connected to; raises TransientError where none answers within ``wait`` seconds.
 
-    Asked of what the client has heard: librdkafka 2.16 aborts the whole process where a broker that is just starting
-    answers its DescribeCluster as if there were no broker yet.
+    Asked of what the client has heard: librdkafka 2.16 aborts the whole process where a broker that its controller has
+    fenced answers DescribeCluster, as if there were no broker.
     """
     try:
-        told = client.cluster_id(timeout=wait)
+        return client.cluster_id(timeout=wait)
     except KafkaException as error:
         raise TransientError(f"Kafka does not say which cluster this is: {cause(error).str()}") from error
-    if not told:
-        raise TransientError("Kafka does not say which cluster this is")
-    return str(told)

@@ -1,4 +1,4 @@
-"""Tells a consumer group what is durable, and tells it again where it refused.
+"""Tells a consumer group what is durable, and tells it again where it refused; knows our commits from others.
 
 A broker refuses a commit that reaches it after a rebalance has begun or ended without us. Nothing is lost by it: the
 database has the position. But of a partition that then falls silent no flush would ever commit again, and whoever
@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from sink.kafka.log import Committed
 
 log = structlog.get_logger(__name__)
 
@@ -72,3 +74,12 @@ class Commits:
                 error=why,
             )
         self._refused.update(partitions)
+
+
+def committed_of(answers: Iterable[TopicPartition]) -> dict[int, Committed]:
+    """Give by partition the commits of one topic that there are."""
+    return {
+        answer.partition: Committed(offset=answer.offset, marked=(answer.metadata or "").startswith(MARK))
+        for answer in answers
+        if answer.offset >= 0
+    }

@@ -6,7 +6,7 @@ One thread owns it. Nothing here commits by itself: offsets leave only through :
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -24,7 +24,7 @@ from confluent_kafka import (
 from sink.errors import TransientError
 from sink.kafka.clients import admin_client, refusals_told
 from sink.kafka.columns import columns, epochs_of, known
-from sink.kafka.commits import MARK, Commits
+from sink.kafka.commits import Commits, committed_of
 from sink.kafka.contact import Contact
 from sink.kafka.demise import Demise
 from sink.kafka.errors import cause, translated
@@ -311,18 +311,18 @@ class TopicConsumer:
         self._guarded(lambda: self._told().assigned([partition.partition for partition in assigned]))
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
-        if consumer is not self._consumer:
-            return  # a client that was replaced, which closes on a thread of its own
-        self._guarded(lambda: self._told().revoked([partition.partition for partition in revoked]))
-        self._commits.forget(partition.partition for partition in revoked)
-        self._guarded(lambda: consumer.incremental_unassign(revoked))
+        self._let_go(consumer, revoked, lambda numbers: self._told().revoked(numbers))
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._let_go(consumer, lost, lambda numbers: self._told().lost(numbers))
+
+    def _let_go(self, consumer: Consumer, gone: list[TopicPartition], tell: Callable[[list[int]], None]) -> None:
         if consumer is not self._consumer:
-            return
-        self._guarded(lambda: self._told().lost([partition.partition for partition in lost]))
-        self._commits.forget(partition.partition for partition in lost)
-        self._guarded(lambda: consumer.incremental_unassign(lost))
+            return  # a client that was replaced, which closes on a thread of its own
+        numbers = [partition.partition for partition in gone]
+        self._guarded(lambda: tell(numbers))
+        self._commits.forget(numbers)
+        self._guarded(lambda: consumer.incremental_unassign(gone))
 
     def _told(self) -> Listener:
         if self._listener is None:
@@ -344,12 +344,3 @@ class TopicConsumer:
 
     def _on_error(self, error: KafkaError) -> None:
         log.warning("Kafka client", topic=self.topic, error=error.str(), fatal=error.fatal())
-
-
-def committed_of(answers: Iterable[TopicPartition]) -> dict[int, Committed]:
-    """Give by partition the commits of one topic that there are."""
-    return {
-        answer.partition: Committed(offset=answer.offset, marked=(answer.metadata or "").startswith(MARK))
-        for answer in answers
-        if answer.offset >= 0
-    }

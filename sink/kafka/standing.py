@@ -18,7 +18,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined] # not
 
 from sink.errors import TransientError
 from sink.kafka.clients import admin_client, cluster_id
-from sink.kafka.consumer import committed_of
+from sink.kafka.commits import committed_of
 from sink.kafka.errors import cause, translated
 from sink.kafka.log import Committed
 

@@ -269,6 +269,7 @@ class MisledOnce(Consumer):
 def test_a_commit_that_the_broker_refuses_is_told_again(real: RealBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it, a partition that falls silent in a rebalance would seem to lag for ever."""
     monkeypatch.setattr(consumer, "Consumer", MisledOnce)
+    real.close()
     real.consumer = real.log = TopicConsumer(options=real.options, topic=real.topic, group=real.group)
     joined(real)
     with capture_logs() as told:
