@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import Engine, text
 
 from sink.db import accounts
@@ -26,6 +27,7 @@ OLD_CANDLE = (
     "INSERT INTO candles_1m (symbol, bucket_start, open, high, low, close, volume)"
     " VALUES ('OLD', now() - INTERVAL '400 days', 1, 1, 1, 1, 1)"
 )
+WAITING = text("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 SINK, TOPIC = "sink.trades", "market.trades"
 KEEP = timedelta(days=30)
 
@@ -46,6 +48,11 @@ def change(engine: Engine, *statements: str) -> None:
     with engine.begin() as connection:
         for statement in statements:
             connection.execute(text(statement))
+
+
+def waiting_for_locks(engine: Engine) -> list[int]:
+    with engine.connect() as connection:
+        return list(connection.scalars(WAITING))
 
 
 def symbols(engine: Engine, table: str = "trades") -> list[str]:
@@ -94,6 +101,37 @@ def test_a_reader_of_an_old_chunk_puts_it_off(engine: Engine, upkeep: Upkeep, be
     assert len(upkeep.drop_expired("candles_1m").chunks) == 1
     beside.rollback()
     assert len(upkeep.drop_expired("trades").chunks) == 1
+
+
+@pytest.mark.needs_apache
+def test_a_query_that_has_only_begun_with_an_old_chunk_is_no_victim(
+    engine: Engine, upkeep: Upkeep, beside: psycopg.Connection
+) -> None:
+    """It has the chunk and wants its index: whoever drops must not hold the index while waiting for the chunk."""
+    change(engine, OLD)
+    [(chunk,)] = beside.execute("SELECT show_chunks('trades')::text").fetchall()
+    beside.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.SQL(chunk)))
+    with ThreadPoolExecutor(1) as pool:
+        dropping = pool.submit(upkeep.drop_expired, "trades")
+        wait_until(lambda: len(waiting_for_locks(engine)) == 1, "the drop waits for the chunk")
+        assert beside.execute("SELECT symbol FROM trades").fetchall() == [("OLD",)]
+        beside.rollback()
+        assert len(dropping.result().chunks) == 1
+
+
+@pytest.mark.needs_apache
+def test_chunks_from_the_first_one_in_use_on_are_left_to_the_next_turn(
+    engine: Engine, upkeep: Upkeep, beside: psycopg.Connection
+) -> None:
+    """While older ones are locked no other is waited for: its reader may want those."""
+    change(engine, OLD, OLD.replace("60 days", "50 days"), OLD.replace("60 days", "40 days"))
+    beside.execute(
+        "SELECT symbol FROM trades WHERE trade_ts BETWEEN now() - INTERVAL '51 d' AND now() - INTERVAL '49 d'"
+    )
+    assert len(upkeep.drop_expired("trades").chunks) == 1
+    assert symbols(engine) == ["OLD", "OLD"]
+    beside.rollback()
+    assert len(upkeep.drop_expired("trades").chunks) == 2
 
 
 @pytest.mark.needs_apache
