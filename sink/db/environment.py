@@ -104,6 +104,7 @@ def _write_sql(config: Config) -> None:
     """Write a script for psql (``--sql``); what can only be checked on a live database is left to its reader."""
     context.configure(
         dialect_name="postgresql",
+        dialect_opts={"paramstyle": "named"},  # psycopg's own would double every % of a function's text
         target_metadata=Base.metadata,
         literal_binds=True,
         on_version_apply=_note_oldest_code,  # type: ignore[arg-type] # it is called by keyword

@@ -28,6 +28,8 @@ class TableFacts:
     columns: Mapping[str, bool] = field(default_factory=dict)
     key: tuple[str, ...] = ()
     """Columns of the primary key, in order."""
+    collations: tuple[str, ...] = ()
+    """By whose rules the key's texts are compared, as the database names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +122,13 @@ def _tables(connection: Connection) -> Mapping[str, TableFacts]:
     columns: dict[str, dict[str, bool]] = {}
     for row in connection.execute(_COLUMNS, {"names": list(_names())}):
         columns.setdefault(row.name, {})[row.column] = row.not_null
-    keys = {row.name: tuple(row.columns) for row in connection.execute(_KEYS, {"names": list(_names())})}
-    return {name: TableFacts(columns=found, key=keys.get(name, ())) for name, found in columns.items()}
+    keys = {row.name: row for row in connection.execute(_KEYS, {"names": list(_names())})}
+    tables: dict[str, TableFacts] = {}
+    for name, found in columns.items():
+        key = keys.get(name)
+        parts = {} if key is None else {"key": tuple(key.columns), "collations": tuple(key.collations)}
+        tables[name] = TableFacts(columns=found, **parts)
+    return tables
 
 
 def _missing_grants(connection: Connection, server: Server) -> list[str]:
@@ -162,12 +169,21 @@ _COLUMNS = text(
     WHERE n.nspname || '.' || c.relname = ANY(:names) AND a.attnum > 0 AND NOT a.attisdropped
     """
 )
+# The name of the database's locale that is not libc's has another column in every other version of PostgreSQL.
 _KEYS = text(
     """
-    SELECT n.nspname || '.' || c.relname AS name, array_agg(CAST(a.attname AS text) ORDER BY k.place) AS columns
+    WITH database AS (
+        SELECT coalesce(to_jsonb(b) ->> 'datlocale', to_jsonb(b) ->> 'daticulocale', b.datcollate) AS collation
+        FROM pg_database b WHERE b.datname = current_database()
+    )
+    SELECT n.nspname || '.' || c.relname AS name, array_agg(CAST(a.attname AS text) ORDER BY k.place) AS columns,
+        array_remove(array_agg(DISTINCT CASE WHEN l.collname = 'default' THEN d.collation ELSE l.collname END), NULL)
+            AS collations
     FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL unnest(CAST(i.indkey AS int2[])) WITH ORDINALITY AS k (number, place)
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
+    LEFT JOIN pg_collation l ON l.oid = a.attcollation
+    CROSS JOIN database d
     WHERE i.indisprimary AND i.indisvalid AND n.nspname || '.' || c.relname = ANY(:names)
     GROUP BY 1
     """

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import sql
-from sqlalchemy import Numeric, Table
+from sqlalchemy import Numeric, Table, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
@@ -132,5 +132,6 @@ def _array(kind: TypeEngine[Any]) -> sql.Composed:
 
     A list of Decimal takes twice the time of the same list as text, in either form.
     """
-    name = sql.SQL(kind.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]  # SQLAlchemy's
+    element = Text() if isinstance(kind, Text) else kind  # a collation stands behind the brackets, and the table has it
+    name = sql.SQL(element.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]  # SQLAlchemy's
     return sql.SQL("%b::text[]::{}[]" if isinstance(kind, Numeric) else "%b::{}[]").format(name)

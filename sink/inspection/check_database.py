@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import Table
 
-from sink.db.facts import DatabaseFacts, full_name
+from sink.db.facts import DatabaseFacts, TableFacts, full_name
 from sink.db.hypertables import hypertable_of
 from sink.db.preflight import judge_server, refuse_old_for_columnstore
 from sink.db.target import Revisions, Standing, judge_revision
@@ -19,6 +19,7 @@ SKEW = 2.0
 """Seconds by which the database's clock may differ from this host's before it is told."""
 _DATABASE = Group("database")
 _MIGRATE = "sink migrate"
+_BY_BYTES = frozenset({"C", "C.UTF-8", "C.UTF8", "C.utf8", "POSIX", "ucs_basic", "pg_c_utf8"})
 _UPDATE = "update TimescaleDB's package, restart the server, then ALTER EXTENSION timescaledb UPDATE"
 
 
@@ -136,6 +137,7 @@ def _table(facts: DatabaseFacts, table: Table) -> Iterator[Finding]:
         )
     else:
         yield _DATABASE.ok(subject, "columns, unique key and hypertable as designed")
+    yield from _collation(found, table, subject)
     yield from _retention(facts, table, subject)
     yield from _columnstore(facts, table, subject)
 
@@ -155,6 +157,17 @@ def _differences(facts: DatabaseFacts, table: Table) -> Iterator[str]:
         yield "it is no hypertable"
     elif wanted is not None and here is not None and here.time != wanted.time:
         yield f"it is partitioned by {here.time}, not by {wanted.time}"
+
+
+def _collation(found: TableFacts, table: Table, subject: str) -> Iterator[Finding]:
+    if linguistic := [name for name in found.collations if name not in _BY_BYTES]:
+        yield _DATABASE.warning(
+            f"{subject}, collation",
+            f"keys are compared by the rules of {', '.join(linguistic)}: slower, and a new C library may change them"
+            " under the primary key",
+            f"when the table may be locked for a while: ALTER TABLE {table.name} ALTER COLUMN symbol TYPE text"
+            ' COLLATE "C" (docs/schema.md)',
+        )
 
 
 def _retention(facts: DatabaseFacts, table: Table, subject: str) -> Iterator[Finding]:

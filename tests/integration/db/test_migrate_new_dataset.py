@@ -25,7 +25,7 @@ class Liquidation(Row, Base):
         hypertable(time="liquidated_at", chunk=timedelta(days=3), retain=timedelta(days=90)),
     )
 
-    symbol: Mapped[String] = mapped_column(primary_key=True)
+    symbol: Mapped[Symbol] = mapped_column(primary_key=True)
     liquidated_at: Mapped[Timestamp] = mapped_column(primary_key=True)
     price: Mapped[Amount]
     side: Mapped[String | None]

@@ -29,6 +29,15 @@ LEFT = """
     SELECT 'hypertable ' || table_name FROM _timescaledb_catalog.hypertable
     ORDER BY 1
 """
+COLLATIONS = """
+    SELECT c.relname, l.collname FROM pg_attribute a
+    JOIN pg_class c ON c.oid = a.attrelid JOIN pg_collation l ON l.oid = a.attcollation
+    WHERE a.attname = 'symbol' AND c.relkind = 'r' AND c.relnamespace = to_regnamespace('public') ORDER BY 1
+"""
+FUNCTIONS = """
+    SELECT CAST(CAST(p.oid AS regprocedure) AS text) AS signature, p.prosrc
+    FROM pg_proc p WHERE p.pronamespace = to_regnamespace('sink')
+"""
 ROWS = """
     INSERT INTO candles_1m (symbol, bucket_start, open, high, low, close, volume)
     SELECT 'BTCUSDT', day, 1, 1, 1, 1, 1 FROM generate_series(now() - INTERVAL '60 days', now(), '1 day') AS day;
@@ -76,6 +85,22 @@ def test_alembic_goes_up_and_back_and_up_again(empty_database_url: str, empty_en
     migrating.check(empty_database_url, FOLDER)
 
 
+def test_symbols_are_compared_by_bytes_where_that_costs_nothing(empty_database_url: str, empty_engine: Engine) -> None:
+    """A table that has rows would be locked while its primary key is built anew: whoever may do that says when."""
+    before = run(["alembic", "upgrade", "0005"], database_url=empty_database_url)
+    assert before.returncode == 0, before.stderr
+    change(empty_engine, "INSERT INTO funding (symbol, funding_ts, funding_rate) VALUES ('BTCUSDT', now(), 1)")
+    migrating.upgrade(empty_database_url, FOLDER, quiet)
+    with empty_engine.connect() as connection:
+        found = connection.execute(text(COLLATIONS)).all()
+    assert [tuple(row) for row in found] == [
+        ("candles_1m", "C"),
+        ("funding", "default"),
+        ("oi_snapshots", "C"),
+        ("trades", "C"),
+    ]
+
+
 def test_alembic_check_is_empty_on_a_live_database(database_url: str, engine: Engine) -> None:
     change(engine, *ROWS.split(";"))
     checked = run(["alembic", "check"], database_url=database_url)
@@ -83,7 +108,13 @@ def test_alembic_check_is_empty_on_a_live_database(database_url: str, engine: En
     assert "No new upgrade operations detected" in checked.stdout
 
 
-def test_sql_makes_the_same_tables(empty_database_url: str, empty_engine: Engine) -> None:
+def functions(engine: Engine) -> dict[str, str]:
+    """Give the texts of the sink's functions by their signatures."""
+    with engine.connect() as connection:
+        return {row.signature: row.prosrc for row in connection.execute(text(FUNCTIONS))}
+
+
+def test_sql_makes_the_same_tables_and_functions(empty_database_url: str, empty_engine: Engine, engine: Engine) -> None:
     """What `sink migrate --sql` prints, run by hand, is a migrated database."""
     printed = run(["sink", "migrate", "--sql"], database_url="postgresql://nobody@127.0.0.1:1/nothing")
     assert printed.returncode == 0, printed.stderr
@@ -92,6 +123,7 @@ def test_sql_makes_the_same_tables(empty_database_url: str, empty_engine: Engine
         assert driver is not None
         driver.execute(printed.stdout)
     migrating.check(empty_database_url, FOLDER)
+    assert functions(empty_engine) == functions(engine)
 
 
 def test_tables_of_others_are_none_of_our_business(database_url: str, engine: Engine) -> None:

@@ -34,6 +34,7 @@ SERVER = Server(
 AS_DESIGNED = TableFacts(
     columns={column.name: not column.nullable for column in TABLE.columns},
     key=tuple(column.name for column in TABLE.primary_key),
+    collations=("C", "C.UTF-8"),
 )
 GOOD = DatabaseFacts(
     server=SERVER,
@@ -135,6 +136,7 @@ def test_a_connection_that_is_not_verified_is_a_failure() -> None:
         replace(GOOD, superuser=True),
         replace(GOOD, heads=("0009",)),  # ahead, and it names us among those that still run
         replace(GOOD, skew=-(SKEW + 1)),
+        replace(GOOD, tables=table(collations=("C", "en_US.UTF-8"))),
         replace(GOOD, server=replace(SERVER, installed="2.19.3")),
         replace(
             GOOD, hypertables={"trades": Hypertable(time="trade_ts", chunk=DESIGNED.chunk, retain=timedelta(days=3))}
