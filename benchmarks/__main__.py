@@ -7,12 +7,13 @@ import sys
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from benchmarks import chunks, plan, ratios, scaling, sizing
+from benchmarks import chunks, copies, plan, ratios, scaling, sizing
 from benchmarks import systems as known
 from benchmarks.lost_day import play as play_lost_day
 from benchmarks.plan import Bulk
@@ -120,6 +121,22 @@ def new_chunks(
     with world(directory, SilentSteps(), os.environ) as servers:
         for compared in chunks.play(servers, rounds=rounds, now=datetime.now(UTC)):
             typer.echo(str(compared))
+
+
+@app.command("copies")
+def bare_copies(
+    *,
+    rows: Annotated[int, typer.Option(min=1_000, help="Trades of a turn.")] = 500_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each kind.")] = 4,
+    directory: _Directory = _STACK,
+) -> None:
+    """Compare bare COPYs: by the collation of symbols, by the order of the rows, over one connection and two.
+
+    Example: ``python -m benchmarks copies --rounds 2``
+    """
+    with world(directory, SilentSteps(), os.environ) as servers, TemporaryDirectory() as folder:
+        for turns in copies.play(servers, rows=rows, rounds=rounds, now=datetime.now(UTC), directory=Path(folder)):
+            typer.echo(str(turns))
 
 
 @app.command("scaling")
