@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from sink.kafka.logs import remarks
+from tests.patience import ANSWER
 
 PARTITIONS = 4
 
@@ -17,13 +18,13 @@ class MockBroker:
 
     def __init__(self) -> None:
         self._owner = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1}, logger=remarks(__name__))
-        (node,) = self._owner.list_topics(timeout=10).brokers.values()
+        (node,) = self._owner.list_topics(timeout=ANSWER).brokers.values()
         self.kafka = {"bootstrap.servers": f"{node.host}:{node.port}"}
 
     def make(self, *topics: str) -> None:
         """Make topics: the mock does so when it is asked for one by name."""
         for topic in topics:
-            self._owner.list_topics(topic, timeout=10)
+            self._owner.list_topics(topic, timeout=ANSWER)
 
     def read(self, topic: str, count: int) -> list[Message]:
         """Read this many messages of a topic, by partition and offset."""
@@ -32,7 +33,7 @@ class MockBroker:
             consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
             messages: list[Message] = []
             while len(messages) < count:
-                message = consumer.poll(10)
+                message = consumer.poll(ANSWER)
                 assert message is not None, f"only {len(messages)} of {count} messages came"
                 assert message.error() is None
                 messages.append(message)

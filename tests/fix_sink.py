@@ -30,6 +30,7 @@ from sink.producing.payload import Payload
 from tests.children import Child, Nursery
 from tests.fix_database import in_database, plain_engine, temporary_database
 from tests.fix_stack import Servers
+from tests.patience import ANSWER
 
 SINK = (sys.executable, "-m", "sink")
 PARTITIONS = 4
@@ -200,7 +201,7 @@ class Market:
         producer = Producer({"bootstrap.servers": self.servers.bootstrap_servers}, logger=remarks(__name__))
         for value in values:
             producer.produce(self.topic(dataset), value, b"key", partition=partition)
-        assert producer.flush(10) == 0
+        assert producer.flush(ANSWER) == 0
 
     def rows(self, statement: str) -> list[Row]:
         """Ask the market's database."""
@@ -294,12 +295,12 @@ class Markets:
 def make_topics(bootstrap_servers: str, topics: Sequence[str], partitions: int) -> None:
     """Make topics on the real broker."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-    made = admin.create_topics([NewTopic(topic, partitions, 1) for topic in topics], operation_timeout=10)
+    made = admin.create_topics([NewTopic(topic, partitions, 1) for topic in topics], operation_timeout=ANSWER)
     for future in made.values():
-        future.result(20)
+        future.result(ANSWER)
 
     def known() -> bool:
-        found = admin.list_topics(timeout=10).topics
+        found = admin.list_topics(timeout=ANSWER).topics
         return all(topic in found and len(found[topic].partitions) == partitions for topic in topics)
 
     # the controller has made them; the broker that answers everybody else hears of it a moment later

@@ -27,6 +27,7 @@ from sink.producing.simulator import Plan, simulate
 from sink.settings import Settings, load
 from tests.fix_database import plain_engine
 from tests.fix_sink import PARTITIONS, Market, Markets
+from tests.patience import ANSWER
 from tests.rig import chain_is_whole
 
 GUIDE = Path(__file__).parents[2] / "docs/migrating-from-kafka-connect.md"
@@ -82,7 +83,7 @@ def ends(consumer: Consumer, market: Market) -> dict[int, int]:
     """Give the log's ends."""
     topic = market.topic("trades")
     return {
-        number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
+        number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=ANSWER)[1]
         for number in range(PARTITIONS)
     }
 
@@ -96,7 +97,7 @@ def summary(market: Market, *arguments: str, **variables: str) -> Any:
 
 def brokers_of(market: Market) -> Brokers:
     """Give the market's brokers."""
-    return Brokers({"bootstrap.servers": market.servers.bootstrap_servers}, timeout=10)
+    return Brokers({"bootstrap.servers": market.servers.bootstrap_servers}, timeout=ANSWER)
 
 
 def settings_of(market: Market) -> Settings:

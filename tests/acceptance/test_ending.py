@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, TopicPartition
 from sink.kafka.commits import MARK
 from sink.producing.simulator import Plan, simulate
 from tests.fix_sink import PARTITIONS, Market
+from tests.patience import ANSWER
 
 PLAN = Plan(
     start=datetime(2026, 6, 2, 12, tzinfo=UTC),
@@ -30,7 +31,7 @@ def commits(market: Market) -> dict[int, tuple[int, str | None]]:
     consumer = Consumer({"bootstrap.servers": market.servers.bootstrap_servers, "group.id": f"{market.group}.trades"})
     topic = market.topic("trades")
     try:
-        found = consumer.committed([TopicPartition(topic, number) for number in range(PARTITIONS)], timeout=10)
+        found = consumer.committed([TopicPartition(topic, number) for number in range(PARTITIONS)], timeout=ANSWER)
     finally:
         consumer.close()
     return {one.partition: (one.offset, one.metadata) for one in found if one.offset >= 0}

@@ -21,6 +21,7 @@ from sink.cli import app
 from sink.errors import SinkError
 from tests.acceptance.test_bad_messages import body, framed
 from tests.fix_sink import Market, make_topics
+from tests.patience import ANSWER
 from tests.triggers import raising
 
 UNKNOWN = frame_single_object(b"\x01" * 8, body(trade_id=7))
@@ -156,7 +157,7 @@ def test_exported_to_a_file_and_to_a_dead_letter_topic(filled: Market) -> None:
 
     consumer = Consumer({"bootstrap.servers": filled.servers.bootstrap_servers, "group.id": "test"})
     consumer.assign([TopicPartition(dead, 0, 0)])
-    message = consumer.poll(30)
+    message = consumer.poll(ANSWER)
     consumer.close()
     assert message is not None
     assert (message.key(), message.value()) == (b"key", framed()[:-3])

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -47,10 +48,15 @@ def summary(market: Market, *arguments: str) -> Any:
 
 
 def replicas(market: Market, stack: ExitStack, count: int) -> list[Process]:
-    """Start replicas and wait until each has partitions."""
+    """Start replicas and wait until each has its share of the partitions, so that none changes hands any more."""
     processes = [stack.enter_context(market.start("run", "trades")) for _ in range(count)]
     pids = {process.pid for process in processes}
-    processes[0].until(lambda: set(market.owners().values()) == pids, "every replica owns partitions")
+
+    def shared() -> bool:
+        owned = Counter(market.owners().values())
+        return owned.keys() == pids and max(owned.values()) - min(owned.values()) <= 1
+
+    processes[0].until(shared, "every replica owns its share")
     return processes
 
 

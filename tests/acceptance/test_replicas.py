@@ -30,8 +30,10 @@ def test_a_leaving_replica_hands_over_while_messages_come(protocol: str, market:
 
     with market.start("run", "trades", **variables) as first, market.start("run", "trades", **variables) as second:
         with feed.running():
-            second.until(lambda: owners() == {first.pid, second.pid}, "both replicas own partitions")
-            assert len(market.owners()) == PARTITIONS
+            second.until(
+                lambda: owners() == {first.pid, second.pid} and len(market.owners()) == PARTITIONS,
+                "both replicas own partitions, and every partition has an owner",
+            )
             second.until(lambda: writers() == {first.pid, second.pid}, "both replicas have written")
             first.signal(signal.SIGTERM)
             assert first.end() == 0, first.output

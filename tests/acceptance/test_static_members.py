@@ -16,6 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # the stub for
 from tests.acceptance.test_replicas import PROTOCOLS
 from tests.feed import Feed
 from tests.fix_sink import Market, Process
+from tests.patience import ANSWER
 
 
 def owned(market: Market, process: Process) -> set[int]:
@@ -32,7 +33,7 @@ def lengthen_session(market: Market) -> None:
     group = ConfigResource(ResourceType.GROUP, f"{market.group}.trades", incremental_configs=[longer])
     admin = AdminClient({"bootstrap.servers": market.servers.bootstrap_servers})
     for done in admin.incremental_alter_configs([group]).values():
-        done.result(10)
+        done.result(ANSWER)
 
 
 def moves(process: Process) -> list[list[int]]:

@@ -11,6 +11,7 @@ from sink.kafka.logs import remarks
 from sink.producing.routes import Route
 from sink.producing.simulator import Plan, simulate
 from tests.fix_sink import Market
+from tests.patience import ANSWER
 
 PLAN = Plan(
     start=datetime(2026, 6, 2, 12, tzinfo=UTC),
@@ -36,7 +37,7 @@ def test_fault_51_aborted_messages_are_no_rows_and_the_end_is_reached(market: Ma
         producer.begin_transaction()
         for payload in part:
             producer.produce(route.topic, route.value(payload), payload.symbol.encode())
-        assert producer.flush(30) == 0
+        assert producer.flush(ANSWER) == 0
         if keep:
             producer.commit_transaction(30)
             committed += part

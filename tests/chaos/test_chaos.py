@@ -22,7 +22,7 @@ def own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with world(directory, SEED) as made:
         made.staff(REPLICAS)
         # a fault that meets a group in the making may be undone by the next rebalance, and then shows nothing
-        assert wait_until(lambda: made.owners() == REPLICAS, seconds=60), made.replicas.last_words()
+        assert wait_until(lambda: made.owners() == REPLICAS, seconds=240), made.replicas.last_words()
         yield made
 
 

@@ -16,7 +16,7 @@ from tests.chaos.messages import EXPECT, decode, moment
 Key = tuple[str, datetime, int]
 Version = tuple[datetime, int, int]
 """Record time, offset, partition: the order in which the later version of a row wins."""
-LIMIT = 60.0
+LIMIT = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from tests.crash.steps import CLAIM, FLUSH, REVOKE, REWIND, STEPS
 from tests.crash.victim import Strike
 from tests.fix_sink import PARTITIONS, Market, Markets, wait_until
 from tests.fix_stack import Servers
+from tests.patience import ANSWER
 
 MESSAGES = 400
 GOOD = 100
@@ -165,7 +166,7 @@ def outcomes(
         # good ones first: one refused row among them would keep the first flush from the fast path
         send(producer, market.topic(DATASET), islice((made for made in maker if made.reason is None), GOOD))
         send(producer, market.topic(DATASET), islice(maker, MESSAGES - GOOD))
-        assert producer.flush(30) == 0
+        assert producer.flush(ANSWER) == 0
         truth = Truth()
         truth.read(stack.bootstrap_servers, market.topic(DATASET), PARTITIONS)
         assert truth.messages == MESSAGES

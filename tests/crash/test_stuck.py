@@ -17,6 +17,7 @@ from tests.chaos.truth import Truth
 from tests.children import Nursery
 from tests.crash.victim import Strike
 from tests.fix_sink import PARTITIONS, Market, wait_until
+from tests.patience import ANSWER
 
 MESSAGES = 300
 PATIENCE = 1.0
@@ -42,7 +43,7 @@ def test_fault_42_an_owner_stopped_inside_its_transaction_is_replaced_and_writes
     producer = producer_of(market.servers.bootstrap_servers)
     maker = (made for made in Maker(random.Random(7), partitions=PARTITIONS, now=datetime.now(UTC)))
     send(producer, market.topic(DATASET), islice((made for made in maker if made.reason != "rejected"), MESSAGES))
-    assert producer.flush(30) == 0
+    assert producer.flush(ANSWER) == 0
     truth = Truth()
     truth.read(market.servers.bootstrap_servers, market.topic(DATASET), PARTITIONS)
     environment = market.environment(VARIABLES)

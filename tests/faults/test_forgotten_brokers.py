@@ -16,6 +16,7 @@ from sink.kafka.contact import Contact
 from sink.kafka.logs import remarks
 from sink.kafka.questions import TopicQuestions
 from tests.fix_sink import make_topics, wait_until
+from tests.patience import ANSWER
 
 
 class Listener:
@@ -59,7 +60,7 @@ def topic(bootstrap_servers: str) -> str:
 def produce(servers: str, topic: str) -> None:
     producer = Producer({"bootstrap.servers": servers}, logger=remarks(__name__))
     producer.produce(topic, "a value")
-    assert producer.flush(30) == 0
+    assert producer.flush(ANSWER) == 0
 
 
 def read(consumer: TopicConsumer) -> Sequence[int]:

@@ -20,8 +20,9 @@ from sink.kafka.consumer import TopicConsumer
 from sink.kafka.log import Polled
 from sink.kafka.logs import remarks
 from tests.fix_sink import make_topics, wait_until
+from tests.patience import ANSWER
 
-LIMIT = 60.0
+LIMIT = 120.0
 
 
 class Listener:
@@ -59,11 +60,11 @@ class Topic:
         producer = Producer({"bootstrap.servers": self.servers}, logger=remarks(__name__))
         for number in range(count):
             producer.produce(self.name, f"{number}", partition=0)
-        assert producer.flush(20) == 0
+        assert producer.flush(ANSWER) == 0
 
     def delete(self) -> None:
-        self.admin.delete_topics([self.name])[self.name].result(20)
-        wait_until(lambda: self.name not in self.admin.list_topics(timeout=10).topics, "the topic is gone")
+        self.admin.delete_topics([self.name])[self.name].result(ANSWER)
+        wait_until(lambda: self.name not in self.admin.list_topics(timeout=ANSWER).topics, "the topic is gone")
 
     def poll_until(self, done: Callable[[], bool], seen: list[Polled]) -> None:
         deadline = time.monotonic() + LIMIT
@@ -130,8 +131,8 @@ import sys, time
 from confluent_kafka import Producer
 broker = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1})
 broker.produce("frozen", b"so that the topic is there")
-assert broker.flush(30) == 0
-(node,) = broker.list_topics(timeout=30).brokers.values()
+assert broker.flush(60) == 0
+(node,) = broker.list_topics(timeout=60).brokers.values()
 print(f"{node.host}:{node.port}", flush=True)
 sys.stdin.read()
 """

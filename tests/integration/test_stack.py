@@ -20,6 +20,7 @@ from confluent_kafka.cimpl import NewTopic
 from sink.stack import Stack
 from sink.stack.database import Database
 from sink.stack.processes import PROC
+from tests.patience import ANSWER
 
 pytestmark = pytest.mark.needs_native
 NATIVE = {**os.environ, "SINK_STACK_BACKEND": "native"}
@@ -111,19 +112,19 @@ def test_the_broker_serves_transactions_to_groups_of_both_protocols(second: Stac
     topic = f"transactions-{protocol}"
     servers: dict[str, str | int | float | bool] = {"bootstrap.servers": second.broker.address}
     admin = AdminClient(servers)
-    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(30)
+    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(ANSWER)
     producer = Producer(servers | {"transactional.id": topic, "log_level": "2"})
-    producer.init_transactions(30)
+    producer.init_transactions(ANSWER)
     for word, end in ((b"yes", producer.commit_transaction), (b"no", producer.abort_transaction)):
         producer.begin_transaction()
         producer.produce(topic, word)
-        producer.flush(30)
-        end(30)
+        producer.flush(ANSWER)
+        end(ANSWER)
     group = {"group.id": topic, "group.protocol": protocol, "auto.offset.reset": "earliest"}
     consumer = Consumer(servers | group)
     try:
         consumer.subscribe([topic])
-        message = consumer.poll(30)
+        message = consumer.poll(ANSWER)
         assert message is not None
         assert message.value() == b"yes"
         assert consumer.poll(0.5) is None
@@ -135,7 +136,7 @@ def test_the_broker_serves_transactions_to_groups_of_both_protocols(second: Stac
 def test_topics_are_not_made_by_a_typing_error(second: Stack) -> None:
     admin = AdminClient({"bootstrap.servers": second.broker.address})
     for _ in range(2):  # the broker would make it on the first question and have it by the second
-        error = admin.list_topics("no-such-topic", timeout=30).topics["no-such-topic"].error
+        error = admin.list_topics("no-such-topic", timeout=ANSWER).topics["no-such-topic"].error
         assert error is not None
         assert error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 

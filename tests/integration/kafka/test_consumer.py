@@ -19,6 +19,7 @@ from sink.kafka.log import Committed, Log, Polled
 from sink.kafka.logs import remarks
 from tests.fake_log import FakeLog, partition_of
 from tests.fix_sink import make_topics
+from tests.patience import ANSWER
 
 PARTITIONS = 2
 COUNT = 6
@@ -79,7 +80,7 @@ class RealBench:
                 timestamp=1_780_000_000_000 + number,
                 headers=[("h", b"x"), ("h", None)] if number == 0 else None,
             )
-        assert producer.flush(10) == 0
+        assert producer.flush(ANSWER) == 0
 
     def join(self) -> None:
         self.consumer.subscribe(self.member)
@@ -295,7 +296,7 @@ def test_fault_51_the_end_behind_control_records_is_reached(real: RealBench) -> 
     for end in (producer.commit_transaction, producer.abort_transaction):
         producer.begin_transaction()
         producer.produce(real.topic, "in a transaction", partition=1)
-        assert producer.flush(30) == 0
+        assert producer.flush(ANSWER) == 0
         end(30)
     joined(real)
     real.log.read_from(1, 0)

@@ -22,6 +22,7 @@ from sink.db.payloads import CandlePayload, FundingPayload, TradePayload
 from sink.producing.dumps import identify, read
 from sink.producing.payload import DATASET_OF, Payload
 from sink.producing.samples import sample_files
+from tests.patience import ANSWER
 
 SAMPLES = [str(path) for path in sample_files()]
 PARTITIONS = 2
@@ -59,7 +60,7 @@ def messages(bootstrap_servers: str, topic: str, count: int) -> Messages:
         consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
         found: list[Message] = []
         while len(found) < count:
-            batch = consumer.consume(count - len(found), timeout=10)
+            batch = consumer.consume(count - len(found), timeout=ANSWER)
             assert batch, f"only {len(found)} of {count} messages came"
             found.extend(batch)
         assert not consumer.consume(1, timeout=0.5), "more messages than were produced"

@@ -35,6 +35,7 @@ from sink.stack.ports import LOOPBACK
 from sink.stack.record import MAIN
 from tests.fix_sink import make_topics
 from tests.integration.security.certificates import DAY, Authority, Issued
+from tests.patience import ANSWER
 
 PLAIN_USER, PLAIN_PASSWORD = "plain-user", "plain-password"
 SCRAM_USER, SCRAM_PASSWORD = "scram-user", "MARKER-sasl-7f3a"
@@ -107,7 +108,7 @@ class SecuredBroker(Broker):
         scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
         made = UserScramCredentialUpsertion(SCRAM_USER, scram, password.encode())
         for future in self.administrator.alter_user_scram_credentials([made]).values():
-            future.result(30)
+            future.result(ANSWER)
 
     @cached_property
     def administrator(self) -> AdminClient:
@@ -153,7 +154,7 @@ class SecuredBroker(Broker):
                 AclPermissionType.ALLOW,
             )
             for future in self.administrator.create_acls([binding]).values():
-                future.result(30)
+                future.result(ANSWER)
 
 
 DATABASE_PASSWORD = "MARKER-database-51c9"

@@ -38,6 +38,7 @@ from tests.integration.security.secured import (
     SecuredDatabase,
     environment,
 )
+from tests.patience import ANSWER
 
 TRADE = TradePayload(
     symbol="BTCUSDT",
@@ -295,7 +296,7 @@ def test_everything_works_behind_tls_and_nothing_secret_and_no_payload_is_told(
     hostile = Producer({"bootstrap.servers": broker.address}, logger=remarks(__name__))
     for value in (PAYLOAD.encode(), b"\xc3\x01" + PAYLOAD.encode() * 3, b"\x00\x00\x00\x00\x01" + PAYLOAD.encode()):
         hostile.produce(market.topic("trades"), value, PAYLOAD.encode(), headers={"h": PAYLOAD})
-    assert hostile.flush(30) == 0
+    assert hostile.flush(ANSWER) == 0
     said.commands((0, ("run", "--until-caught-up"), {}))
     with psycopg.connect(tls_database.administrator_url("ingestion"), autocommit=True) as connection:
         rows = connection.execute("SELECT count(*) FROM trades WHERE symbol = %s", [PAYLOAD]).fetchone()
